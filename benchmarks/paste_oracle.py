@@ -115,7 +115,7 @@ def pastes(here: Street, there: Street) -> Iterator[tuple[fa.Sample, fa.Sample, 
     for a, b in zip(here.log, there.log, strict=True):
         mine, theirs = Boxed(a), Boxed(b)
         for row in range(theirs.boxes.rows):
-            found = transform._placed(theirs, mine, row, [])
+            found = transform._placed(theirs, mine, row, [], np.random.default_rng(0))
             if isinstance(found, Solid):
                 yield a, b, found
 

@@ -90,7 +90,7 @@ def test_help_is_fast_and_lists_everything() -> None:
     for command in ("run", "check", "show", "replay", "demo"):
         assert f"fusion-aug {command}" in done.stdout
     for command in ("run", "check", "show", "replay"):
-        from fusion_aug.cli import command_help
+        from fusion_aug.run.helping import command_help
 
         text = command_help(command)
         assert "log.root" in text or "root:" in text

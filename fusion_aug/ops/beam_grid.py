@@ -13,16 +13,13 @@ FORWARD = 0.95  # share of steps that go along with the spin
 WIDEST_RING = np.radians(2.0)  # spread of a ring's elevations: beams of HDL-64E do not meet in one point
 
 
-def column_count(azimuth: Array, ring: Array) -> int:
-    """Firings of a revolution: what the median step between neighbouring returns of the fullest ring tells.
+def column_count(azimuth: Array) -> int:
+    """Firings of a revolution: what the median step between neighbouring returns of one ring tells.
 
     Args:
-        azimuth: (n,) radians. ring: (n,) whole numbers from 0 on.
+        azimuth: (n,) radians, of a full ring.
     """
-    if not len(ring):
-        return int(np.ceil(2 * np.pi / WIDEST))
-    fullest = int(np.bincount(ring).argmax())
-    steps = np.diff(np.sort(azimuth[ring == fullest]))
+    steps = np.diff(np.sort(azimuth))
     steps = steps[steps > 1e-5]
     step = min(float(np.median(steps)), WIDEST) if len(steps) else WIDEST
     return round(2 * np.pi / step)

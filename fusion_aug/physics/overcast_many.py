@@ -48,8 +48,8 @@ def in_air(
     Args:
         levels: (N, 3, H, W) from 0 to ``white``. depth: pictures (k, H, W), m; ``numbers["depth"]`` says which.
         numbers: of every picture: ``air`` (3, h, w), its level in cells; ``loss``, minus the extinction, 1/m; ``grey``,
-            the share of the sunlight that is lost where the sky shows. Those of ``inverse_distances``, and where pictures are
-            ``lit`` those of ``gains_of``.
+            the share of the sunlight that is lost where the sky shows. Those of ``inverse_distances``, and where
+            pictures are ``lit`` those of ``gains_of``.
         white: level. whole: whether levels are whole ones. lit: whether sunlight is taken out of some.
         gaps: whether some pixels hold no depth. veiled: whether some have ``grey``.
 

@@ -170,7 +170,7 @@ def _costs(env: Randomized, bare: Any) -> list[Row]:
 
     def add() -> None:
         for _ in range(UNIT):
-            numbers + numbers  # noqa: B018
+            numbers + numbers
 
     unit, steps = _fastest(add), []
     for one in (env, bare):

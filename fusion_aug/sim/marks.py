@@ -28,13 +28,13 @@ def place_marks(T_world_camera: np.ndarray, K: np.ndarray, size: tuple[int, int]
     v = height * (row + 0.35 + 0.3 * share[:, 1]) / (COUNT // 3) - 0.5
     z = DISTANCES[0] + (DISTANCES[1] - DISTANCES[0]) * share[:, 2]
     rays = np.linalg.inv(K) @ np.stack([u, v, np.ones(COUNT)])
-    return (T_world_camera[:3, :3] @ (rays * z) + T_world_camera[:3, 3:]).T  # type: ignore[no-any-return]
+    return (T_world_camera[:3, :3] @ (rays * z) + T_world_camera[:3, 3:]).T
 
 
 def radii(places: np.ndarray, T_world_camera: np.ndarray, K: np.ndarray) -> np.ndarray:
     """(n,) metres by which marks are ``RADIUS`` pixels wide."""
     z = (places - T_world_camera[:3, 3]) @ T_world_camera[:3, 2]
-    return RADIUS * z / K[0, 0]  # type: ignore[no-any-return]
+    return RADIUS * z / K[0, 0]
 
 
 def distances(picture: np.ndarray, places: np.ndarray, params: dict[str, np.ndarray]) -> list[float]:
@@ -46,7 +46,7 @@ def distances(picture: np.ndarray, places: np.ndarray, params: dict[str, np.ndar
     homogeneous = np.concatenate([places, np.ones((len(places), 1))], axis=1).T
     X = params["intrinsic_cv"].astype(float) @ (params["extrinsic_cv"].astype(float) @ homogeneous)
     light, out = picture.astype(float).sum(-1), []
-    height, width = light.shape
+    height = light.shape[0]
     for u, v in (X[:2] / X[2]).T:
         left, top = max(round(u) - WINDOW, 0), max(round(v) - WINDOW, 0)
         window = light[top : min(top + 2 * WINDOW + 1, height), left : left + 2 * WINDOW + 1]

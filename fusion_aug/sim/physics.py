@@ -36,7 +36,8 @@ class Physics:
 
     def __init__(self, env: Any):
         self._own = own = env.unwrapped
-        self.model, self.data = getattr(own, "model", None), getattr(own, "data", None)
+        self.model: Any = getattr(own, "model", None)
+        self.data: Any = getattr(own, "data", None)
         module = mujoco()
         if not isinstance(self.model, module.MjModel) or not isinstance(self.data, module.MjData):
             raise ConfigError(f"Randomized: {_said(own)} has no MuJoCo model and data ({versions()}); {REMEDY}")
@@ -102,7 +103,11 @@ def _gymnasium_kind(physics: Physics, own: Any) -> Kind | None:
         module.mj_rnePostConstraint(model, data)  # as there: forces that no sensor asks for
 
     own._step_mujoco_simulation = simulate
-    return lambda ctrl: np.copyto(data.ctrl, ctrl), lambda count: module.mj_step(model, data, count), int(own.frame_skip)
+    return (
+        lambda ctrl: np.copyto(data.ctrl, ctrl),
+        lambda count: module.mj_step(model, data, count),
+        int(own.frame_skip),
+    )
 
 
 def _robotics_kind(physics: Physics, own: Any) -> Kind | None:

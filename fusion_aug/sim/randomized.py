@@ -198,7 +198,9 @@ class Randomized(gymnasium().Wrapper, gymnasium().utils.RecordConstructorArgs): 
             draws.told[name] = {"least": lag * physics.period * 1e-9, **draws.timing[name]}
             return line, stepper, physics.period, told
 
-        self._streams = [SignalChannel(s, *given(s.name, WORKED_OUT_LAG if s.later else STATE_LAG)) for s in self._signals]
+        self._streams = [
+            SignalChannel(s, *given(s.name, WORKED_OUT_LAG if s.later else STATE_LAG)) for s in self._signals
+        ]
         rig, true = stepper.rig if self._report == "reported" else stepper.true_rig, stepper.true_rig
         self._cameras = {n: ReportedCamera(n, rig, true, physics.model) for n in self._sizes}
         self._true_cameras = {n: ReportedCamera(n, true, true, physics.model) for n in self._sizes}

@@ -82,9 +82,9 @@ def read_draws(text: Any) -> EpisodeDraws:
             if not right and not (key == "rate" and value is None):
                 raise DataError(f"history: timing.{name}.{key}: expected {kind.__name__}, got {value!r}")
     late, sensors = found.get("action_delay"), found.get("sensors")
-    if not _finite(late) or late < 0 or not isinstance(sensors, list):  # type: ignore[operator]
+    if not isinstance(late, int | float) or not _finite(late) or late < 0 or not isinstance(sensors, list):
         raise DataError("history: expected action_delay, seconds, and sensors, a list of records")
-    return EpisodeDraws(found["seed"], found["episode"], world, timing, float(late), list(sensors))  # type: ignore[arg-type]
+    return EpisodeDraws(found["seed"], found["episode"], world, timing, float(late), list(sensors))
 
 
 def _nested(found: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:

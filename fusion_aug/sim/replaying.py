@@ -29,4 +29,4 @@ def replay(env: Any, history: Any) -> tuple[Any, dict[str, Any]]:
         if not hasattr(inside, "env"):
             raise ConfigError("replay: no Randomized is among the wrappers of this environment; wrap it first")
         inside = inside.env
-    return env.reset(options={HISTORY: history})  # type: ignore[no-any-return]
+    return env.reset(options={HISTORY: history})

@@ -57,7 +57,7 @@ class ReportedCamera:
             if body < 0:
                 raise ConfigError(
                     f"Randomized: camera {name!r}: {frame!r} is one of several joints of a body, whose error cannot be "
-                    "reported; split the body, or give report=\"true\""
+                    'reported; split the body, or give report="true"'
                 )
             self._bodies.append((body, error))
 

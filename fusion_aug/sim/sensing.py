@@ -21,7 +21,10 @@ KINDS = {
     "joints": ("joints", "columns"), "wrench": ("force", "torque"), "imu": ("gyro", "accel"),
     "taxels": ("sensors", "geoms"),
 }  # fmt: skip
-OF_STATE = ("position", "velocity")  # columns that are known at once; what MuJoCo works out of a state comes a step later
+OF_STATE = (
+    "position",
+    "velocity",
+)  # columns that are known at once; what MuJoCo works out of a state comes a step later
 
 
 @dataclass(frozen=True)

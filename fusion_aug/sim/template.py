@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from calib import CameraSensor, Frame, Joint, Pinhole, Rig, Robot, TaxelSensor
-from calib.sensors import ImuSensor, WrenchSensor
 from calib.replacing import replace_unchecked
+from calib.sensors import ImuSensor, WrenchSensor
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample, make_sample
 from fusion_aug.sim.camera_figures import camera_matrix

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from fusion_aug.errors import ConfigError
@@ -225,9 +226,11 @@ def texture(model: Any, ids: np.ndarray, values: np.ndarray) -> None:
         channels = int(model.tex_nchannel[one])
         first = int(model.tex_adr[one])
         end = first + int(model.tex_height[one]) * int(model.tex_width[one]) * channels
-        pixels = model.tex_data[first:end].reshape(-1, channels)
-        used = min(channels, 3)
-        pixels[:, :used] = np.clip(np.rint(pixels[:, :used] * gains[:used]), 0, 255)
+        pixels = model.tex_data[first:end].reshape(-1, 1, channels)
+        factors = np.ones(channels)
+        factors[: min(channels, 3)] = gains[:channels]
+        levels = np.clip(np.rint(np.arange(256.0)[:, None] * factors), 0, 255).astype(np.uint8)
+        pixels[...] = cv2.LUT(pixels, levels[None]).reshape(pixels.shape)
 
 
 @field("camera", "cam_pos", METRES, numbers=3, stale=(CONSTANTS,))
@@ -271,7 +274,7 @@ def camera_rotation(model: Any, camera: int) -> np.ndarray:
     """``R_body_camera`` (3, 3), the camera's x right, y down, z forward."""
     R = np.zeros(9)
     mujoco().mju_quat2Mat(R, np.array(model.cam_quat[camera]))
-    return R.reshape(3, 3) @ np.diag([1.0, -1, -1])  # type: ignore[no-any-return]
+    return R.reshape(3, 3) @ np.diag([1.0, -1, -1])
 
 
 def rotation(vector: np.ndarray) -> np.ndarray:

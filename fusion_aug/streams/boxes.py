@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fusion_aug.streams.columns import WEIGHT, Column, axial, corners, extent, label, polar, pose, scalar
+from fusion_aug.streams.columns import Column, axial, corners, extent, label, polar, pose, scalar
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.ragged import Ragged
 
@@ -31,7 +31,7 @@ class Boxes3D(Ragged):
         label("instance"),
         label("record"),
         scalar("visible"),
-        WEIGHT,
+        scalar("weight", fill=1.0),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
 
@@ -72,7 +72,7 @@ class Boxes2D(Ragged):
         label("category"),
         label("instance"),
         scalar("truncated"),
-        WEIGHT,
+        scalar("weight", fill=1.0),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
 

@@ -146,12 +146,9 @@ def intensity(name: str) -> Column:
     return Column(name, "plain")
 
 
-def scalar(name: str, width: int = 0) -> Column:
-    """A number that no geometry touches."""
-    return Column(name, "plain", width=width)
-
-
-WEIGHT = Column("weight", "plain", fill=1.0)  # of a label, where a sample was blended of two
+def scalar(name: str, width: int = 0, fill: float | None = None) -> Column:
+    """A number that no geometry touches; ``fill`` as of ``Column``."""
+    return Column(name, "plain", width=width, fill=fill)
 
 
 def time_offset(name: str) -> Column:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from fusion_aug.streams.base import Stream
-from fusion_aug.streams.columns import WEIGHT, Column, label
+from fusion_aug.streams.columns import Column, label, scalar
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
 
 # language -> pairs of words that a left-right mirror swaps, longest match first
@@ -71,5 +71,5 @@ class Text(Stream):
 
     language: str = "en"
 
-    columns: ClassVar[tuple[Column, ...]] = (label("text"), WEIGHT)
+    columns: ClassVar[tuple[Column, ...]] = (label("text"), scalar("weight", fill=1.0))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)

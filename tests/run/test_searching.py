@@ -10,7 +10,8 @@ import pytest
 import small_logs
 from refusals import fails
 
-from fusion_aug.cli import command_help, main
+from fusion_aug.cli import main
+from fusion_aug.run.helping import command_help
 
 MODULE = """
 import fusion_aug as fa

@@ -41,7 +41,9 @@ def errors(picture: np.ndarray, params: dict[str, np.ndarray]) -> list[float]:
 
 def make(**given: Any) -> Randomized:
     world = MujocoWorld(camera_pos=[-0.03, 0.03], camera_deg=[-4, 4], focal=[0.85, 1.2], principal=[-15, 15])
-    return Randomized(SmallRobot(rate=100.0, marks=True), world=world, cameras=dict.fromkeys(("front", "wrist"), SIZE), **given)
+    return Randomized(
+        SmallRobot(rate=100.0, marks=True), world=world, cameras=dict.fromkeys(("front", "wrist"), SIZE), **given
+    )
 
 
 def measured(env: Randomized, episodes: int, steps: int = 3) -> dict[str, list[float]]:
@@ -107,7 +109,9 @@ def test_joints_that_read_wrong_move_the_reported_wrist() -> None:
         observation = env.step(action)[0]
     offsets = next(r for r in env.draws.sensors if r["path"] == "KinematicNoise")["params"][""]["joints"]
     model, data = robot.model, mujoco.MjData(robot.model)
-    at_picture = env.unwrapped.data.qpos - env.unwrapped.data.qvel * model.opt.timestep  # the state before the last step
+    at_picture = (
+        env.unwrapped.data.qpos - env.unwrapped.data.qvel * model.opt.timestep
+    )  # the state before the last step
     data.qpos[:] = at_picture
     for name, offset in offsets.items():
         data.qpos[model.joint(name).qposadr[0]] += offset

@@ -121,7 +121,10 @@ def test_nothing_accumulates_and_every_field_acts() -> None:
     changed = {n for n, v in drawn.items() if not np.array_equal(v, before[n])}
     for spec in FIELDS.values():
         assert set(spec.arrays) - ZERO <= changed, (spec.name, spec.arrays)
-    nominal = {n: {t: [FIELDS[n].nominal] * len(v) for t, v in things.items()} for n, things in world.draw(Keys(1), "e").items()}
+    nominal = {
+        n: {t: [FIELDS[n].nominal] * len(v) for t, v in things.items()}
+        for n, things in world.draw(Keys(1), "e").items()
+    }
     world.apply(nominal)
     for name, value in state(model).items():
         if name not in ("cam_intrinsic", "cam_sensorsize"):  # a sensor of a size has taken the place of an angle

@@ -42,7 +42,9 @@ def xml(masses: dict[str, float] | None = None, scales: dict[str, float] | None 
         size = " ".join(f"{v * s!r}" for v in BOXES[name])
         mass = MASS[name] * masses.get(name, 1.0)
         shape = f'<geom name="{name}" type="box" size="{size}" pos="{com * 0 + 0.01 * s!r} 0 {BOXES[name][2] * s!r}" mass="{mass!r}"/>'
-        extra = f'<geom type="sphere" size="{0.02 * s!r}" pos="0 {0.05 * s!r} 0" mass="{0.2 * masses.get(name, 1.0)!r}"/>'
+        extra = (
+            f'<geom type="sphere" size="{0.02 * s!r}" pos="0 {0.05 * s!r} 0" mass="{0.2 * masses.get(name, 1.0)!r}"/>'
+        )
         return shape + extra
 
     taxels = "".join(

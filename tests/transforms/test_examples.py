@@ -12,10 +12,10 @@ from tables import call
 
 import fusion_aug as fa
 from calib import rig_to_dict
-from fusion_aug.cli import command_help
 from fusion_aug.core.compose import Container
 from fusion_aug.core.registry import TRANSFORMS, own_transforms
 from fusion_aug.run.config import build_pipeline
+from fusion_aug.run.helping import command_help
 from fusion_aug.streams.families import Photometric
 
 EVERY = {n.removeprefix("fusion_aug."): c for n, c in TRANSFORMS.items() if n.startswith("fusion_aug.")}

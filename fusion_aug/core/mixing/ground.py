@@ -42,39 +42,28 @@ def intensity_refusal(sample: Sample, donor: Sample, sensors: Sequence[str]) -> 
 
 def ground_intensity(sample: Sample, name: str) -> float | None:
     """Median intensity of the ground in a LiDAR's key scan; None where there is none, or too little of it."""
-    stream = sample[name]
-    if "intensity" not in stream.values:
-        return None
-
-    def found() -> float | None:
-        plane = ground_plane(sample, name)
-        if plane is None:
-            return None
-        low = np.abs(height(plane, _level_scan(sample, name))) < NEAR
-        intensity = sample[name].realized()["intensity"][_key_rows(sample, name)].numpy()
-        return float(np.median(intensity[low])) if int(low.sum()) >= LEAST else None
-
-    answer: float | None = cached_with_stream(stream, "intensity of the ground", [sample.meta.rig], found)
-    return answer
+    return _ground(sample, name)[1]
 
 
 def ground_plane(sample: Sample, name: str) -> np.ndarray | None:
     """Plane (4,) of the ground in a LiDAR's key scan, in level axes of the sample; None where it is not seen."""
-
-    def found() -> np.ndarray | None:
-        return fit_ground(_level_scan(sample, name))
-
-    plane: np.ndarray | None = cached_with_stream(sample[name], "plane of the ground", [sample.meta.rig], found)
-    return plane
+    return _ground(sample, name)[0]
 
 
-def _level_scan(sample: Sample, name: str) -> np.ndarray:
-    xyz = in_ref(sample, name, sample.key_item(name)).numpy()
-    level: np.ndarray = xyz @ T_up_ref(sample, 0)[:3, :3].T
-    return level
+def _ground(sample: Sample, name: str) -> tuple[np.ndarray | None, float | None]:
+    def found() -> tuple[np.ndarray | None, float | None]:
+        item = sample.key_item(name)
+        xyz = in_ref(sample, name, item).numpy() @ T_up_ref(sample, 0)[:3, :3].T
+        plane, cloud = fit_ground(xyz), sample[name].realized()
+        if plane is None or "intensity" not in cloud.values:
+            return plane, None
+        low = np.abs(height(plane, xyz)) < NEAR
+        assert isinstance(cloud, Points)
+        median = (
+            float(np.median(cloud["intensity"][cloud.item_slice(item)].numpy()[low])) if low.sum() >= LEAST else None
+        )
+        return plane, median
 
-
-def _key_rows(sample: Sample, name: str) -> slice:
-    cloud = sample[name]
-    assert isinstance(cloud, Points)
-    return cloud.item_slice(sample.key_item(name))
+    answer: tuple[np.ndarray | None, float | None]
+    answer = cached_with_stream(sample[name], "ground of a mix", [sample.meta.rig], found)
+    return answer

@@ -8,12 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fusion_aug.ops.points import points_in_boxes
+from calib.ties import cell_of
+from fusion_aug.ops.beam_grid import columns_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D
-from fusion_aug.transforms.mix.beam_scans import Half, ScanPair
+from fusion_aug.transforms.mix.beam_scans import ScanPair
 
 Array = np.ndarray
+MARGIN = 0.003  # radians, by which returns of a box may lie outside of the directions of its edges
 Pattern = Callable[[ScanPair], Array]  # (rings, columns) bool, True where the donor's returns are taken
 
 
@@ -48,7 +50,7 @@ class Rectangles(NamedTuple):
 def divided(sample: Sample, donor: Sample, pairs: Sequence[ScanPair], pattern: Pattern) -> Division:
     """The cells of every scan by a pattern, except that boxes whose cells overlap are wholly one sample's.
 
-    The cells of a box are those between its outermost returns, of both samples. Who owns a group of boxes is what the
+    The cells of a box are those in which its scanner sees it, and one beside. Who owns a group of boxes is what the
     pattern says at most of their centres, the receiver where it is even.
     """
     mine, other = _boxes(sample), _boxes(donor)
@@ -57,12 +59,12 @@ def divided(sample: Sample, donor: Sample, pairs: Sequence[ScanPair], pattern: P
     owners = np.zeros(own + (0 if other is None else other.rows), bool)
     if mine is None or other is None or not len(owners):
         return Division(grids, ~owners[:own], owners[own:])
-    poses = torch.cat([mine["pose"], other["pose"]]).to(torch.float64)
-    sizes = torch.cat([mine["size"], other["size"]]).to(torch.float64)
-    speeds = torch.cat([_velocity(mine), _velocity(other)])
+    poses, sizes, speeds = (
+        np.concatenate([_column(b, n) for b in (mine, other)]) for n in ("pose", "size", "velocity")
+    )
     found = _rectangles(pairs, poses, sizes, speeds)
     key = min(range(len(pairs)), key=lambda k: abs(pairs[k].offset))
-    votes = np.array([_at_centre(pairs[key], grids[key], T) for T in poses.numpy()])
+    votes = np.array([_at_centre(pairs[key], grids[key], T[:3, 3]) for T in poses])
     group = _groups(found, len(owners), [p.columns for p in pairs])
     owners = (np.bincount(group, votes) * 2 > np.bincount(group))[group]
     for box, pair, low, high, column, width in zip(*found, strict=True):
@@ -75,48 +77,74 @@ def _boxes(sample: Sample) -> Boxes3D | None:
     return next(iter(sample.of_type(Boxes3D).values()), None)
 
 
-def _velocity(boxes: Boxes3D) -> torch.Tensor:
-    known = boxes.values.get("velocity")
-    empty = torch.zeros(boxes.rows, 3, dtype=torch.float64)
-    return empty if known is None else known.to(torch.float64).nan_to_num(0.0)
+def _column(boxes: Boxes3D, name: str) -> Array:
+    known = boxes.values.get(name)
+    found = torch.zeros(boxes.rows, 3) if known is None else known
+    column: Array = found.detach().to(torch.float64).nan_to_num(0.0).numpy()
+    return column
 
 
-def _at_centre(pair: ScanPair, grid: Array, pose: Array) -> bool:
-    centre = pair.T_sensor_ref[:3, :3] @ pose[:3, 3] + pair.T_sensor_ref[:3, 3]
-    return bool(grid[pair.cell(centre)]) if np.isfinite(pair.elevations).any() else False
+def _at_centre(pair: ScanPair, grid: Array, place: Array) -> bool:
+    """Whether the donor owns the cell at a place (3,) of the reference frame."""
+    if pair.is_empty:
+        return False
+    x, y, z = pair.T_sensor_ref[:3, :3] @ place + pair.T_sensor_ref[:3, 3]
+    ring = int(np.nanargmin(np.round(np.abs(pair.elevations - np.arctan2(z, np.hypot(x, y))), 6)))
+    return bool(grid[ring, int(columns_of(np.arctan2(y, x)[None], pair.columns)[0])])
 
 
-def _rectangles(
-    pairs: Sequence[ScanPair], poses: torch.Tensor, sizes: torch.Tensor, speeds: torch.Tensor
-) -> Rectangles:
-    rows = []
+def _rectangles(pairs: Sequence[ScanPair], poses: Array, sizes: Array, speeds: Array) -> Rectangles:
+    """The cells of all directions in which a box is seen by every scanner."""
+    parts = [np.zeros((6, 0), np.int64)]
     for k, pair in enumerate(pairs):
-        there = poses.clone()
+        there = poses.copy()
         there[:, :3, 3] += speeds * pair.offset
-        there = torch.from_numpy(pair.T_sensor_ref) @ there
-        halves = [pair.own] if pair.other is None else [pair.own, pair.other]
-        inside = [points_in_boxes(torch.from_numpy(h.xyz), there, sizes) for h in halves]
-        for box in range(len(there)):
-            cells = [_cells(h, i[box]) for h, i in zip(halves, inside, strict=True)]
-            ring, column = (np.concatenate(c) for c in zip(*cells, strict=True))
-            if len(ring):
-                start, width = _arc(column, pair.columns)
-                rows.append((box, k, int(ring.min()), int(ring.max()), start, width))
-    table = np.array(rows, np.int64).reshape(-1, 6)
-    return Rectangles(*table.T)
+        there = pair.T_sensor_ref @ there
+        scanners = pair.scanners or [np.eye(4)]
+        each = len(pair.elevations) // len(scanners) or 1
+        for s, T in enumerate(scanners):
+            rings = slice(s * each, None if s == len(scanners) - 1 else (s + 1) * each)
+            found = _seen(T @ there, sizes, pair.lowest[rings], pair.highest[rings], pair.columns)
+            box, low, high, column, width = found
+            parts.append(np.stack([box, np.full(len(box), k), low + s * each, high + s * each, column, width]))
+    return Rectangles(*np.concatenate(parts, 1))
 
 
-def _cells(half: Half, rows: torch.Tensor) -> tuple[Array, Array]:
-    index = rows.numpy()[half.ring[rows.numpy()] >= 0]
-    return half.ring[index], half.column[index]
+def _seen(T: Array, sizes: Array, lowest: Array, highest: Array, columns: int) -> tuple[Array, ...]:
+    """Numbers of the boxes (n, 4, 4) that rings meet, first and last ring, first column, and columns of each."""
+    edges = EDGES * sizes[:, None] / 2
+    xyz = edges @ T[:, :3, :3].transpose(0, 2, 1) + T[:, None, :3, 3]
+    elevation = np.arctan2(xyz[..., 2], np.hypot(xyz[..., 0], xyz[..., 1]))
+    below, above = elevation.min(1) - MARGIN, elevation.max(1) + MARGIN
+    meets = (lowest <= above[:, None]) & (highest >= below[:, None])
+    middle = np.arctan2(T[:, 1, 3], T[:, 0, 3])
+    beside = (np.arctan2(xyz[..., 1], xyz[..., 0]) - middle[:, None] + np.pi) % (2 * np.pi) - np.pi
+    scale = columns / (2 * np.pi)
+    first = cell_of((middle + beside.min(1) + np.pi) * scale).astype(np.int64) - 1
+    last = cell_of((middle + beside.max(1) + np.pi) * scale).astype(np.int64) + 1
+    local = np.abs(np.einsum("nji,nj->ni", T[:, :3, :3], T[:, :3, 3]))
+    around = (local[:, :2] <= sizes[:, :2] / 2 + MARGIN).all(1)  # the scanner is above, below or in it
+    width = np.where(around, columns, np.minimum(last - first + 1, columns))
+    some = meets.any(1)
+    low, high = meets.argmax(1), meets.shape[1] - 1 - meets[:, ::-1].argmax(1)
+    low, high = np.where(around, 0, low), np.where(around, meets.shape[1] - 1, high)
+    return tuple(v[some] for v in (np.arange(len(T)), low, high, first % columns, width))
 
 
-def _arc(columns: Array, count: int) -> tuple[int, int]:
-    """The shortest arc of a circle that holds all of some columns: its first, and how many."""
-    found = np.unique(columns)
-    gaps = np.diff(np.append(found, found[0] + count))
-    widest = int(gaps.argmax())
-    return int(found[(widest + 1) % len(found)]), int(count - gaps[widest] + 1)
+def _edges() -> Array:
+    """(m, 3) places on the edges of a box from -1 to 1."""
+    steps, ends = np.linspace(-1, 1, 9), (-1.0, 1.0)
+    out = []
+    for axis in range(3):
+        for a in ends:
+            for b in ends:
+                line = np.empty((len(steps), 3))
+                line[:, axis], line[:, (axis + 1) % 3], line[:, (axis + 2) % 3] = steps, a, b
+                out.append(line)
+    return np.concatenate(out)
+
+
+EDGES = _edges()
 
 
 def _groups(found: Rectangles, boxes: int, columns: Sequence[int]) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from fusion_aug.core.mixing.meeting import T_into, T_ref_item, partner_items
 from fusion_aug.ops.beam_grid import column_count, columns_of, mean_by, ring_shift, rings_by_order
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Lidar
-from fusion_aug.streams.columns import concat
-from fusion_aug.streams.ragged import FIRST_ADDED
+from fusion_aug.streams.ragged import FIRST_ADDED, offsets_of
 
 Array = np.ndarray
+SAMPLED = 8192  # returns that tell the elevations of rings
+STRIDE = 2654435761  # a prime, by which they lie all over the scan
 
 
 @dataclass(frozen=True)
@@ -27,23 +29,44 @@ class Half:
 
     Attributes:
         values: columns (n, ...) in the receiver's sensor frame. numbers: (n,) of its rows.
-        xyz: (n, 3) float64, places in that frame. ring, column: (n,) int64 cells; ring -1 of a return without a place.
+        ring: (n,) int64; -1 of a return without a place. columns: of a revolution.
+        scanners: ``T_scanner_sensor`` (4, 4) of every scanner that shares the cloud; none where the frame is its own.
+        given: (n,) column of every return, where it was not measured.
     """
 
-    values: dict[str, Any]
+    values: Mapping[str, Any]
     numbers: Tensor
-    xyz: Array
     ring: Array
-    column: Array
+    columns: int
+    scanners: Sequence[Array] = ()
+    given: Array | None = None
+
+    @cached_property
+    def xyz(self) -> Array:
+        """(n, 3) float64, places in the receiver's sensor frame."""
+        return _places(self.values["xyz"])
+
+    @cached_property
+    def column(self) -> Array:
+        """(n,) int64 column of every return."""
+        return self.column_of(np.arange(len(self.ring))) if self.given is None else self.given
+
+    def column_of(self, rows: Array) -> Array:
+        """(k,) int64 columns of some returns (k,); 0 of one without a place."""
+        azimuth = azimuths(about_scanner(self.values, rows, self.scanners))
+        return columns_of(np.where(self.ring[rows] >= 0, azimuth, 0.0), self.columns)
 
 
 @dataclass(frozen=True)
 class ScanPair:
-    """An item of the receiver's cloud, and the donor's item beside it.
+    """An item of the receiver's cloud, and the donor's item beside it, on one grid of rings and columns.
+
+    Rings of a second scanner that shares the cloud have numbers after those of the first.
 
     Attributes:
         name, item: of the receiver's. own: its returns. other: the donor's, None where it has no scan at that time.
-        elevations: (rings,) mean elevation of each, radians. columns: of a revolution.
+        elevations: (rings,) mean elevation of each, radians; NaN of one without returns. lowest, highest: (rings,).
+        columns: of a revolution. scanners: as of ``Half``.
         T_sensor_ref: (4, 4) from the receiver's reference frame to that of its sensor.
         offset: seconds after the reference time.
         cloud: the donor's scan, whose columns ``other`` has.
@@ -54,16 +77,18 @@ class ScanPair:
     own: Half
     other: Half | None
     elevations: Array
+    lowest: Array
+    highest: Array
     columns: int
+    scanners: Sequence[Array]
     T_sensor_ref: Array
     offset: float
     cloud: Lidar | None = None
 
-    def cell(self, xyz: Array) -> tuple[int, int]:
-        """Ring and column nearest to a place (3,) of the sensor frame."""
-        elevation = np.arctan2(xyz[2], np.hypot(xyz[0], xyz[1]))
-        ring = int(np.nanargmin(np.round(np.abs(self.elevations - elevation), 6)))
-        return ring, int(columns_of(np.arctan2(xyz[1:2], xyz[:1]), self.columns)[0])
+    @property
+    def is_empty(self) -> bool:
+        """Whether neither has a return with a place."""
+        return not np.isfinite(self.elevations).any()
 
 
 def scan_pairs(sample: Sample, donor: Sample) -> Iterator[ScanPair]:
@@ -73,18 +98,36 @@ def scan_pairs(sample: Sample, donor: Sample) -> Iterator[ScanPair]:
         for i, j in enumerate(partner_items(sample, donor, name)):
             rows = mine.item_slice(i)
             own = {n: v[rows] for n, v in mine.values.items()}
-            moved = None
-            if j is not None:
-                moved = other.take_items(torch.tensor([j])).transformed(T_into(sample, donor, name, i, j)[None])
+            moved = None if j is None else _one_item(other, j).transformed(T_into(sample, donor, name, i, j)[None])
             time = int(stream.true_capture_times[i])
-            frames = [_T_scanner(sample, stream, origin, time) for origin in stream.origins]
-            halves, elevations, columns = _on_one_grid(own, None if moved is None else moved.values, frames)
-            first = Half(own, mine.row_keys[rows], *halves[0])
-            second = None
-            if moved is not None:
-                second = Half(dict(moved.values), FIRST_ADDED + moved.noise_rows(0), *halves[1])
+            scanners = [sample.true_rig.T(o, stream.frame, time, time).numpy() for o in stream.origins]
+            numbers = [mine.row_keys[rows]] + ([FIRST_ADDED + moved.noise_rows(0)] if moved is not None else [])
+            tables = [own] + ([moved.values] if moved is not None else [])
+            rings = _rings(tables, len(scanners))
+            columns = _columns(tables, rings, scanners)
+            halves = [Half(v, n, r, columns, scanners) for v, n, r in zip(tables, numbers, rings, strict=True)]
             T = invert(T_ref_item(sample, name, i)).numpy()
-            yield ScanPair(name, i, first, second, elevations, columns, T, (time - sample.ref.time) * 1e-9, moved)
+            yield ScanPair(
+                name, i, halves[0], halves[1] if moved is not None else None, *_elevations(halves), columns, scanners, T,
+                (time - sample.ref.time) * 1e-9, moved,
+            )  # fmt: skip
+
+
+def about_scanner(values: Mapping[str, Any], rows: Array, scanners: Sequence[Array]) -> Array:
+    """(k, 3) float64 places of some returns (k,) about the scanner of each, along its own axes."""
+    xyz = _places(values["xyz"][torch.from_numpy(rows)])
+    if not scanners or "origin" not in values:
+        return xyz
+    origin, out = values["origin"][torch.from_numpy(rows)].numpy(), xyz.copy()
+    for k, T in enumerate(scanners):
+        out[origin == k] = xyz[origin == k] @ T[:3, :3].T + T[:3, 3]
+    return out
+
+
+def azimuths(xyz: Array) -> Array:
+    """(n,) radians of places (n, 3)."""
+    found: Array = torch.atan2(*(torch.from_numpy(np.ascontiguousarray(xyz[:, k])) for k in (1, 0))).numpy()
+    return found
 
 
 def beams_refusal(sample: Sample, donor: Sample, name: str) -> str:
@@ -101,85 +144,123 @@ def beams_refusal(sample: Sample, donor: Sample, name: str) -> str:
     return ""
 
 
-def joined_scans(cloud: Lidar, parts: Sequence[tuple[ScanPair, Array, Array, dict[str, Any]]]) -> Lidar:
+def joined_scans(cloud: Lidar, parts: Sequence[tuple[ScanPair, Array, Array]]) -> Lidar:
     """A cloud of the receiver's returns that stay and the donor's that come.
 
     Args:
-        cloud: the receiver's. parts: of every item the pair, (n,) bool of both which rows stay and come, and columns of
-            those that come which change.
+        cloud: the receiver's. parts: of every item the pair, and (n,) bool of both which rows stay and come.
     """
-    items, numbers = [], []
     fresh = _new_instances(cloud, parts)
-    for pair, stays, comes, changed in parts:
-        keep = torch.from_numpy(stays)
-        own = {n: v[keep] if isinstance(v, Tensor) else v[stays] for n, v in pair.own.values.items()}
-        rows = pair.own.numbers[keep]
-        if pair.other is not None:
-            take = torch.from_numpy(comes)
-            added = {n: v[take] if isinstance(v, Tensor) else v[comes] for n, v in pair.other.values.items()} | changed
-            if "instance" in added:
-                added["instance"] = _renumbered(added["instance"], fresh)
-            own = {n: concat([v, added[n].to(v.dtype) if isinstance(v, Tensor) else added[n]]) for n, v in own.items()}
-            rows = torch.cat([rows, pair.other.numbers[take]])
-        items.append(own)
-        numbers.append(rows)
-    return cloud.realized().loaded().repacked(items, torch.cat(numbers))
+    taken: list[tuple[Half, Tensor, bool]] = []
+    counts = []
+    for pair, stays, comes in parts:
+        chosen = [(pair.own, stays, False)] + ([(pair.other, comes, True)] if pair.other is not None else [])
+        rows = [(half, torch.from_numpy(mask.nonzero()[0]), donors) for half, mask, donors in chosen]
+        taken += rows
+        counts.append(sum(len(r) for _, r, _ in rows))
+    values = {n: _column(n, v, taken, fresh) for n, v in parts[0][0].own.values.items()}
+    numbers = torch.cat([half.numbers[rows] for half, rows, _ in taken])
+    whole = cloud.realized().loaded()
+    return replace(whole, values=values, offsets=offsets_of(torch.tensor(counts)), source_rows=numbers)
 
 
-def _new_instances(cloud: Lidar, parts: Sequence[tuple[ScanPair, Array, Array, dict[str, Any]]]) -> dict[int, int]:
+def _column(name: str, like: Any, taken: Sequence[tuple[Half, Tensor, bool]], fresh: Mapping[int, int]) -> Any:
+    """One column of the joined cloud; its rows are copied once."""
+    if isinstance(like, np.ndarray):
+        return np.concatenate([half.values[name][rows.numpy()] for half, rows, _ in taken])
+    out = like.new_empty((sum(len(r) for _, r, _ in taken), *like.shape[1:]))
+    start = 0
+    for half, rows, donors in taken:
+        part = out[start : start + len(rows)]
+        value = half.values[name]
+        if value.dtype == out.dtype and not (donors and name == "instance"):
+            torch.index_select(value.detach(), 0, rows, out=part)
+        else:
+            found = value[rows]
+            part.copy_(_renumbered(found, fresh) if donors and name == "instance" else found)
+        start += len(rows)
+    return out
+
+
+def _new_instances(cloud: Lidar, parts: Sequence[tuple[ScanPair, Array, Array]]) -> dict[int, int]:
     """Number of each of the donor's objects -> the smallest that no object of the receiver has."""
     if "instance" not in cloud.values:
         return {}
     taken = set(cloud.values["instance"].unique().tolist())
-    come = [p.other.values["instance"][torch.from_numpy(c)] for p, _, c, _ in parts if p.other is not None]
+    come = [p.other.values["instance"][torch.from_numpy(c)] for p, _, c in parts if p.other is not None]
     found = torch.cat(come).unique().tolist() if come else []
     free = (n for n in range(1, len(taken) + len(found) + 2) if n not in taken)
     return {n: next(free) for n in found if n > 0}
 
 
-def _renumbered(instance: Tensor, fresh: dict[int, int]) -> Tensor:
+def _renumbered(instance: Tensor, fresh: Mapping[int, int]) -> Tensor:
     known, where = instance.unique(return_inverse=True)
     new = torch.tensor([fresh.get(n, n) for n in known.tolist()], dtype=instance.dtype)
     return new[where] if len(known) else instance
 
 
-def _T_scanner(sample: Sample, stream: Lidar, origin: str, time: int) -> Array:
-    T: Array = sample.true_rig.T(origin, stream.frame, time, time).numpy()
-    return T
+def _one_item(cloud: Lidar, item: int) -> Lidar:
+    if len(cloud) == 1:
+        return cloud
+    return cloud.take_items(torch.tensor([item]))
 
 
-def _on_one_grid(
-    own: dict[str, Any], other: dict[str, Any] | None, scanners: Sequence[Array]
-) -> tuple[list[tuple[Array, Array, Array]], Array, int]:
-    """Of both scans places, rings and columns; the mean elevation of every ring; the columns of a revolution."""
-    found = []
-    for values in (own, other):
-        if values is None:
-            continue
-        xyz = _places(values["xyz"])
-        about, ring = xyz.copy(), values["ring"].numpy().astype(np.int64) if "ring" in values else rings_by_order(xyz)
-        ring = np.zeros(len(xyz), np.int64) if ring is None else ring.copy()
-        if scanners and "origin" in values:
-            scanner = values["origin"].numpy().astype(np.int64)
-            for k, T in enumerate(scanners):
-                about[scanner == k] = xyz[scanner == k] @ T[:3, :3].T + T[:3, 3]
-            ring = ring * len(scanners) + scanner.clip(0, len(scanners) - 1)
-        azimuth = np.arctan2(about[:, 1], about[:, 0])
-        elevation = np.arctan2(about[:, 2], np.hypot(about[:, 0], about[:, 1]))
-        found.append([xyz, ring, azimuth, elevation, np.isfinite(xyz).all(1) & (ring >= 0)])
-    if "ring" not in own and len(found) == 2 and all(len(f[0]) for f in found):
-        a, b = (mean_by(f[1][f[4]], f[3][f[4]], int(f[1].max()) + 1) for f in found)
-        shift = ring_shift(a, b)
-        found[0][1], found[1][1] = found[0][1] + max(0, -shift), found[1][1] + max(0, shift)
-    ring, azimuth, elevation = (np.concatenate([f[k][f[4]] for f in found]) for k in (1, 2, 3))
-    largest = max(found, key=lambda f: len(f[0]))
-    columns = column_count(largest[2][largest[4]], largest[1][largest[4]])
-    rings = int(ring.max(initial=0)) + 1
-    halves = [
-        (xyz, np.where(there, r, -1), np.where(there, columns_of(np.where(there, a, 0.0), columns), 0))
-        for xyz, r, a, _, there in found
-    ]
-    return halves, mean_by(ring, elevation, rings), columns
+def _rings(tables: Sequence[Mapping[str, Any]], scanners: int) -> list[Array]:
+    """Ring of every return of both scans, of one numbering; -1 where it has no place."""
+    if "ring" in tables[0]:
+        rings = [values["ring"].to(torch.int64).numpy() for values in tables]
+    else:
+        found = [rings_by_order(_places(values["xyz"])) for values in tables]
+        rings = [np.zeros(len(v["xyz"]), np.int64) if r is None else r for r, v in zip(found, tables, strict=True)]
+        if len(rings) == 2 and all(len(r) for r in rings):
+            means = []
+            for ring, values in zip(rings, tables, strict=True):
+                elevation = np.nan_to_num(_elevation(_places(values["xyz"])))
+                means.append(mean_by(ring, elevation, int(ring.max()) + 1))
+            shift = ring_shift(means[0], means[1])
+            rings = [rings[0] + max(0, -shift), rings[1] + max(0, shift)]
+    if scanners > 1 and all("origin" in values for values in tables):
+        each = max(int(r.max(initial=0)) for r in rings) + 1
+        rings = [r + each * v["origin"].numpy().astype(np.int64) for r, v in zip(rings, tables, strict=True)]
+    return [_where_places(r, v["xyz"]) for r, v in zip(rings, tables, strict=True)]
+
+
+def _where_places(ring: Array, xyz: Tensor) -> Array:
+    if bool(torch.isfinite(xyz.sum())):  # then every one is
+        return ring
+    return np.where(torch.isfinite(xyz).all(1).numpy(), ring, -1)
+
+
+def _columns(tables: Sequence[Mapping[str, Any]], rings: Sequence[Array], scanners: Sequence[Array]) -> int:
+    """Columns of a revolution, as the fullest ring of the larger scan tells."""
+    k = max(range(len(rings)), key=lambda i: len(rings[i]))
+    known = rings[k][rings[k] >= 0]
+    if not len(known):
+        return column_count(np.zeros(0))
+    rows = np.flatnonzero(rings[k] == np.bincount(known).argmax())
+    return column_count(azimuths(about_scanner(tables[k], rows, scanners)))
+
+
+def _elevations(halves: Sequence[Half]) -> tuple[Array, Array, Array]:
+    """Mean, lowest and highest elevation (rings,) of every ring, of some returns from all over the scans."""
+    rings, found = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for half in halves:
+        n = len(half.ring)
+        rows = np.arange(n) if n <= SAMPLED else np.unique(np.arange(SAMPLED) * STRIDE % n)
+        rows = rows[half.ring[rows] >= 0]
+        rings.append(half.ring[rows])
+        found.append(_elevation(about_scanner(half.values, rows, half.scanners)))
+    ring, elevation = np.concatenate(rings), np.concatenate(found)
+    count = max(int(h.ring.max(initial=0)) for h in halves) + 1
+    lowest, highest = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(lowest, ring, elevation)
+    np.maximum.at(highest, ring, elevation)
+    return mean_by(ring, elevation, count), lowest, highest
+
+
+def _elevation(xyz: Array) -> Array:
+    elevation: Array = np.arctan2(xyz[:, 2], np.hypot(xyz[:, 0], xyz[:, 1]))
+    return elevation
 
 
 def _places(xyz: Tensor) -> Array:

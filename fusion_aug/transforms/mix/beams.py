@@ -15,7 +15,7 @@ from fusion_aug.core.strength import Strengths
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Lidar
 from fusion_aug.transforms.mix.beam_objects import divided
-from fusion_aug.transforms.mix.beam_scans import ScanPair, joined_scans, scan_pairs
+from fusion_aug.transforms.mix.beam_scans import Half, ScanPair, joined_scans, scan_pairs
 from fusion_aug.transforms.mix.lidar_only import LidarMix, joined_labels, without_others
 
 
@@ -58,10 +58,8 @@ class MixBeams(LidarMix):
         division = divided(sample, donor, pairs, lambda pair: chessboard(pair, params))
         parts: dict[str, list[Any]] = {}
         for pair, grid in zip(pairs, division.grids, strict=True):
-            stays, comes = ~_of_donor(grid, pair.own), np.zeros(0, bool)
-            if pair.other is not None:
-                comes = _of_donor(grid, pair.other)
-            parts.setdefault(pair.name, []).append((pair, stays, comes, {}))
+            comes = np.zeros(0, bool) if pair.other is None else of_donor(grid, pair.other)
+            parts.setdefault(pair.name, []).append((pair, ~of_donor(grid, pair.own), comes))
         for name, own in parts.items():
             cloud = sample[name]
             assert isinstance(cloud, Lidar)
@@ -88,6 +86,15 @@ def chessboard(pair: ScanPair, params: Mapping[str, Any]) -> np.ndarray:
     return board & there[:, None]
 
 
-def _of_donor(grid: np.ndarray, half: Any) -> np.ndarray:
-    there: np.ndarray = half.ring >= 0
-    return there & grid[np.where(there, half.ring, 0), half.column]
+def of_donor(grid: np.ndarray, half: Half) -> np.ndarray:
+    """(n,) bool, returns of a scan in cells that are the donor's; columns are worked out where a ring has both.
+
+    Args:
+        grid: (rings, columns) bool. half: the scan.
+    """
+    every, some = grid.all(1), grid.any(1)
+    out: np.ndarray = np.append(every, False)[half.ring]  # the last is of returns without a place
+    if (some & ~every).any():
+        rows = np.append(some & ~every, False)[half.ring].nonzero()[0]
+        out[rows] = grid[half.ring[rows], half.column_of(rows)]
+    return out

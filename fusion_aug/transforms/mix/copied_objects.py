@@ -128,9 +128,8 @@ def copied(pair: ScanPair, thing: Thing, number: int, columns: int, T_turn: Arra
     values = dict(cloud.values)
     if "instance" in values:
         values["instance"] = torch.full((len(rows),), FIRST_LABEL + number, dtype=values["instance"].dtype)
-    return Half(
-        values, pair.other.numbers[torch.from_numpy(rows)] + number * COPY_ROWS, xyz, pair.other.ring[rows], column
-    )
+    numbers = pair.other.numbers[torch.from_numpy(rows)] + number * COPY_ROWS
+    return Half(values, numbers, pair.other.ring[rows], pair.columns, pair.scanners, column)
 
 
 @dataclass(frozen=True)
@@ -208,8 +207,8 @@ def _joined(halves: Sequence[Half], pair: ScanPair) -> Half:
     if not halves:
         empty: dict[str, Any] = {n: v[:0] for n, v in pair.own.values.items()}
         none = np.zeros(0, np.int64)
-        return Half(empty, torch.zeros(0, dtype=torch.int64), np.zeros((0, 3)), none, none)
+        return Half(empty, torch.zeros(0, dtype=torch.int64), none, pair.columns, pair.scanners, none)
     values = {n: concat([h.values[n] for h in halves]) for n in halves[0].values}
     numbers: Tensor = torch.cat([h.numbers for h in halves])
-    xyz, ring, column = (np.concatenate([getattr(h, n) for h in halves]) for n in ("xyz", "ring", "column"))
-    return Half(values, numbers, xyz, ring, column)
+    ring, column = (np.concatenate([getattr(h, n) for h in halves]) for n in ("ring", "column"))
+    return Half(values, numbers, ring, pair.columns, pair.scanners, column)

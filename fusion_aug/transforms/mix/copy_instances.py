@@ -130,7 +130,7 @@ class CopyInstances(LidarMix):
         meetings = [meeting(sample, key, pair, chosen) for pair in pairs]
         cloud = sample[key.name]
         assert isinstance(cloud, Lidar)
-        streams[key.name] = joined_scans(cloud, [(m.pair, m.stays, m.comes, {}) for m in meetings])
+        streams[key.name] = joined_scans(cloud, [(m.pair, m.stays, m.comes) for m in meetings])
         turns = [turn(sample, key, columns) for _, columns in chosen]
         return sample.with_streams({**streams, **_labels(sample, donor, [t.row for t, _ in chosen], turns)})
 

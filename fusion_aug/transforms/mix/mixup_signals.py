@@ -73,7 +73,7 @@ def drawn_scans(sample: Sample, donor: Sample, names: Sequence[str], weight: flo
         grid = chance(row_key(lots, pair.name, pair.item), np.arange(cells), 1 - weight)
         taken = [grid[np.where(h.ring >= 0, h.ring * pair.columns + h.column, 0)] for h in (pair.own, pair.other)]
         stays, comes = ~taken[0] | (pair.own.ring < 0), taken[1] & (pair.other.ring >= 0)
-        parts.setdefault(pair.name, []).append((pair, stays, comes, {}))
+        parts.setdefault(pair.name, []).append((pair, stays, comes))
     out = {}
     for name, own in parts.items():
         cloud = sample[name]

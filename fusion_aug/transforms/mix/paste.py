@@ -22,17 +22,19 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import lidars_of
 from fusion_aug.sample.sensors import matches
-from fusion_aug.streams import ImageStream, MapElements, Points, Stream
-from fusion_aug.transforms.mix.paste_clouds import pasted_cloud, returns_left
+from fusion_aug.streams import Boxes2D, ImageStream, MapElements, Points, Stream
+from fusion_aug.transforms.mix.paste_clouds import firing_step, pasted_cloud, returns_left
 from fusion_aug.transforms.mix.paste_labels import pasted_boxes, pasted_flat_boxes
 from fusion_aug.transforms.mix.paste_objects import Boxed, Solid
 from fusion_aug.transforms.mix.paste_pictures import pasted_pictures
 from fusion_aug.transforms.mix.paste_places import own_refusal, place_refusal
+from fusion_aug.transforms.mix.paste_turned import source_of
 from fusion_aug.transforms.mix.seams import camera_streams
 from fusion_aug.transforms.mix.sector_clouds import cloud_refusal
 from fusion_aug.transforms.mix.surroundings import without_surroundings
 
-PLACES = ("same",)
+PLACES = ("same", "turn")
+TRIES = 12  # azimuths that an object is tried at
 MOST_MOVED = 1.0  # pixels by which an object may lie elsewhere in the two pictures of a camera
 
 
@@ -54,7 +56,9 @@ class PasteObjects(MixTransform):
         n: how many objects, at the most, rounded; as many as find a place of one donor.
         classes: categories or shell patterns of the boxes that are taken.
         least_points: returns that an object has where it is pasted, at the least, of all LiDARs' key scans.
-        place: "same": where it stands about the donor's vehicle.
+        place: "same": where it stands about the donor's vehicle. "turn": turned about the LiDAR's own axis by a whole
+            number of its firings, so that its beams stay true; pictures are drawn anew from the one that shows all of
+            the object, and it has a shadow beneath it only.
         captions: "refuse", or "drop": sentences about a scene that has further objects now.
     """
 
@@ -97,6 +101,8 @@ class PasteObjects(MixTransform):
                 return why
         if boxes_of(donor) is None or not lidars_of(donor, 0) or not lidars_of(sample, 0):
             return "it has no boxes, or one of them no LiDAR"
+        if self.place == "turn" and sample.of_type(Boxes2D):
+            return "flat boxes on pictures cannot follow objects that are turned (place=same keeps them)"
         return box_refusal(sample, donor) or intensity_refusal(sample, donor, ("*",))
 
     # --- what is taken ------------------------------------------------------------------------------------------------
@@ -111,7 +117,7 @@ class PasteObjects(MixTransform):
             if len(taken) == count:
                 break
             if matches(str(theirs.boxes["category"][row]), self.classes):
-                found = self._placed(theirs, mine, row, taken)
+                found = self._placed(theirs, mine, row, taken, rng)
                 if isinstance(found, Solid):
                     taken.append(found)
                 else:
@@ -135,16 +141,31 @@ class PasteObjects(MixTransform):
                 raise
             return {"donor": fits, "donor_hash": error.hashes[fits], "objects": [], "why": str(error.reasons[fits])}
 
-    def _placed(self, theirs: Boxed, mine: Boxed, row: int, taken: Sequence[Solid]) -> Solid | str:
+    def _placed(
+        self, theirs: Boxed, mine: Boxed, row: int, taken: Sequence[Solid], rng: np.random.Generator
+    ) -> Solid | str:
         """An object where it is pasted, or why it cannot be."""
+        if self.place == "same":
+            return self._at(theirs, mine, row, taken, 0.0)
+        angles = rng.uniform(-np.pi, np.pi, TRIES)  # always as many, so that one object leaves the others' alone
+        found: Solid | str = own_refusal(theirs, row)
+        if found or source_of(theirs.sample, theirs.solid(row, -theirs.sizes[row][2] / 2)) is None:
+            return found or "no camera shows all of it"
+        step = firing_step(mine.sample)
+        for angle in angles:
+            found = self._at(theirs, mine, row, taken, round(round(angle / step) * step, 9))
+            if isinstance(found, Solid):
+                break
+        return found
+
+    def _at(self, theirs: Boxed, mine: Boxed, row: int, taken: Sequence[Solid], turn: float) -> Solid | str:
+        """An object at one azimuth, or why it cannot be there."""
         donor, sample = theirs.sample, mine.sample
         ground = theirs.ground_at(theirs.poses[row], theirs.sizes[row])
-        solid = theirs.solid(row, round(-theirs.sizes[row][2] / 2 if ground is None else ground, 6))
+        solid = theirs.solid(row, round(-theirs.sizes[row][2] / 2 if ground is None else ground, 6), turn)
         if why := place_refusal(theirs, mine, solid, taken):
             return why
-        if why := own_refusal(theirs, row):
-            return why
-        if why := _moved_refusal(sample, donor, solid):
+        if not turn and (why := own_refusal(theirs, row) or _moved_refusal(sample, donor, solid)):
             return why
         left = sum(returns_left(sample, donor, n, solid) for n in lidars_of(sample, 0) if n in donor.streams)
         return solid if left >= self.least_points else f"{left} of its returns are left ({self.least_points} asked)"

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from calib.se3 import invert, transform_points
 from fusion_aug.core.mixing.meeting import T_ref_item, in_ref, partner_items
+from fusion_aug.ops.beam_cells import azimuth_step
 from fusion_aug.ops.beam_shadow import Beams, hidden_by_pasting
 from fusion_aug.ops.radar import VELOCITIES, rays_of
 from fusion_aug.sample import Sample
+from fusion_aug.sample.depth import lidars_of
 from fusion_aug.sample.ego import frame_twist, radar_velocity, rig_twist, with_both_velocities
 from fusion_aug.streams import Points, Radar
 from fusion_aug.streams.columns import concat
@@ -47,6 +49,15 @@ def pasted_cloud(sample: Sample, donor: Sample, name: str, solids: Sequence[Soli
         parts.append(own)
         numbers.append(keys)
     return mine.repacked(parts, torch.cat(numbers))
+
+
+def firing_step(sample: Sample) -> float:
+    """Angle between two firings of the first LiDAR, radians."""
+    name = lidars_of(sample, 0)[0]
+    cloud = in_memory(sample, name)
+    rows = cloud.item_slice(sample.key_item(name))
+    ring = cloud["ring"][rows].numpy() if "ring" in cloud.values else None
+    return round(azimuth_step(cloud["xyz"][rows].to(torch.float64).nan_to_num(0.0).numpy(), ring), 9)
 
 
 def free_numbers(mine: Tensor, other: Tensor) -> Tensor:

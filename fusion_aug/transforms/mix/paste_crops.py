@@ -119,8 +119,14 @@ class Crop:
 
     def within(self, solid: Solid, seconds: float) -> Array:
         """(h, w, 3) float32 what every pixel shows, along the axes of an object of the sample, from its centre."""
-        T = solid.pose_at(seconds)
-        local = self.rays @ (self.T_ref_cam[:3, :3].T @ T[:3, :3]).astype(np.float32)
+        return self._along(solid.pose_at(seconds))
+
+    def within_placed(self, solid: Solid, seconds: float) -> Array:
+        """The same of an object where it is pasted."""
+        return self._along(solid.placed(seconds))
+
+    def _along(self, T: Array) -> Array:
+        local: Array = self.rays @ (self.T_ref_cam[:3, :3].T @ T[:3, :3]).astype(np.float32)
         local *= self.distance[..., None]
         local += ((self.T_ref_cam[:3, 3] - T[:3, 3]) @ T[:3, :3]).astype(np.float32)
         return local

@@ -128,6 +128,21 @@ def shade_of(
     return shade
 
 
+def contact_shade(solid: Solid, local: Array, mask: Array, far: Array, depth: float | None) -> Array:
+    """Share (h, w) float32 of its light that the ground keeps under an object whose shadow nobody saw there.
+
+    Args:
+        solid: object. local: (h, w, 3) what the receiving pixels show, along the placed box's axes. mask: (h, w) its
+            pixels. far: (h, w) distances, metres. depth: of the receiving picture's shadows.
+    """
+    x, y = (np.maximum(np.abs(local[..., k]) - np.float32(solid.size[k] / 2), 0) for k in (0, 1))
+    flat = np.abs(local[..., 2] - np.float32(solid.ground)) < NEAR + np.float32(ON_GROUND / 2) * far
+    dark = np.clip(1 - np.hypot(x, y) / RIM[0], 0, 1) * (flat & ~mask)
+    share = DARK if depth is None else depth
+    shade: Array = (1 - cv2.GaussianBlur(dark.astype(np.float32), (0, 0), 1.0) * (1 - share)).astype(np.float32)
+    return shade
+
+
 def _joined(shadow: Array, mask: Array) -> Array:
     """The parts of a shadow that touch an object's pixels."""
     near = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8))

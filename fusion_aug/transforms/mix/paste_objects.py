@@ -123,7 +123,9 @@ class Boxed:
         Args:
             pose: (4, 4) ``T_ref_box``. size: (3,) metres.
         """
-        local = (self.xyz - pose[:3, 3]) @ pose[:3, :3]
+        reach = np.hypot(*size[:2]) / 2 + 2 * RIM
+        near = (np.abs(self.xyz[:, 0] - pose[0, 3]) < reach) & (np.abs(self.xyz[:, 1] - pose[1, 3]) < reach)
+        local = (self.xyz[near] - pose[:3, 3]) @ pose[:3, :3]
         around = (np.abs(local[:, :2]) <= size[:2] / 2 + RIM).all(1)
         outside = (np.abs(local[:, :2]) > size[:2] / 2 + GROWN).any(1)
         low = local[around & outside, 2] + size[2] / 2

@@ -14,12 +14,13 @@ from torch import Tensor
 from fusion_aug.core.mixing.meeting import T_ref_item, partner_items
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Depth, ImageStream, SegmentationMask, ValidityMask
+from fusion_aug.streams import Depth, ImageStream, SegmentationMask, Stream, ValidityMask
 from fusion_aug.streams.deferred import Deferred
 from fusion_aug.transforms.mix.paste_clouds import seconds_of
 from fusion_aug.transforms.mix.paste_crops import Crop, Rectangle, rectangle_of
 from fusion_aug.transforms.mix.paste_light import (
     LUMINANCE,
+    contact_shade,
     exposure_gains,
     ground_light,
     picture_light,
@@ -28,6 +29,7 @@ from fusion_aug.transforms.mix.paste_light import (
 )
 from fusion_aug.transforms.mix.paste_masks import object_mask
 from fusion_aug.transforms.mix.paste_objects import Solid
+from fusion_aug.transforms.mix.paste_turned import Turned, looked_up, source_crop, source_of, turned_view
 
 Array = np.ndarray
 RIM = 2.0  # metres of ground around an object on which its shadow is looked for
@@ -45,12 +47,14 @@ class Patch:
     Attributes:
         alpha: (h, w) float32, share of a pixel that it fills. light: (h, w, 3) float32. distance: (h, w) metres.
         shade: (h, w) float32, share of its light that the ground beside it keeps.
+        source: of an object that was turned the donor's crop, and what it shows where.
     """
 
     alpha: Array
     light: Array
     distance: Array
     shade: Array
+    source: tuple[Crop, Turned] | None = None
 
     @property
     def mask(self) -> Array:
@@ -100,6 +104,9 @@ class Meeting:
         reach = self.here.distance * (1 + share) + margin
         out = []
         for solid in self.solids:
+            if solid.turn:
+                out.append(self._turned(solid, depth))
+                continue
             local = there.within(solid, seconds)
             mask = object_mask(there, solid, local)
             alpha = cv2.blur(mask.astype(np.float32), (3, 3)) * (mask & (there.distance <= reach))
@@ -107,6 +114,23 @@ class Meeting:
             shade[np.abs(there.distance - self.here.distance) > 0.1 * self.here.distance] = 1.0
             out.append(Patch(alpha, light, there.distance, shade))
         return [p for p in out if int(p.mask.sum()) >= LEAST_PIXELS]
+
+    def _turned(self, solid: Solid, depth: float | None) -> Patch:
+        """An object that comes from another side: what the donor's picture that shows all of it says, drawn anew."""
+        name = source_of(self.donor, solid)
+        assert name is not None
+        there = source_crop(self.donor, name, solid)
+        seconds = seconds_of(self.donor, self.name, self.items[1])
+        view = turned_view(there, solid, self.here, seconds)
+        both = ((self.sample, self.name, self.items[0]), (self.donor, name, there.item))
+        gains = exposure_gains([tuple(f(*which) for which in both) for f in (ground_light, picture_light)])  # type: ignore[misc]
+        margin, share = BEHIND[self.here.given is None or there.given is None]
+        reach = self.here.distance * (1 + share) + margin
+        alpha = cv2.blur(view.mask.astype(np.float32), (3, 3)) * (view.mask & (view.distance <= reach))
+        light = looked_up(light_of(np.ascontiguousarray(there.picture)), view) * gains
+        moved = self.here.within_placed(solid, seconds)
+        shade = contact_shade(solid, moved, view.mask, self.here.distance, depth)
+        return Patch(alpha, light, view.distance, shade, (there, view))
 
     def painted(self, picture: Tensor) -> Tensor:
         """The receiver's picture (H, W, 3) with the objects."""
@@ -127,11 +151,34 @@ class Meeting:
         out, rows = picture.clone(), self.where.slices
         for patch in self.patches:
             theirs = torch.full_like(out[rows], float(stream.blank))  # type: ignore[attr-defined]
-            if other is not None:
+            if patch.source is not None:
+                theirs = self._seen(stream, patch, theirs)
+            elif other is not None:
                 theirs = other[0].image(other[1])[rows].to(out.dtype)
             inside = torch.from_numpy(patch.mask & (patch.alpha >= 0.5))
             out[rows] = torch.where(inside, theirs, out[rows])
         return out
+
+    def _seen(self, stream: Stream, patch: Patch, blank: Tensor) -> Tensor:
+        """Depth, or numbers of a mask, of an object that was turned; unknown where the donor does not tell them."""
+        assert patch.source is not None
+        there, view = patch.source
+        if isinstance(stream, Depth):
+            if there.given is None:
+                return blank
+            along = self.here.rays[..., 2] if stream.measure == "z" else 1.0
+            return torch.from_numpy(view.distance * along).to(blank.dtype)
+        for label, mask in self.donor.of_type(type(stream)).items():
+            same = mask.instance(label) == there.stream.instance(there.name)
+            if same and isinstance(mask, ImageStream) and getattr(mask, "holds", "") == getattr(stream, "holds", ""):
+                part = mask.image(mask_item(mask, there))[there.where.slices].numpy()
+                return torch.from_numpy(looked_up(part, view, nearest=True)).to(blank.dtype)
+        return blank
+
+
+def mask_item(mask: ImageStream, crop: Crop) -> int:
+    """Which mask belongs to a crop's picture: the nearest in time."""
+    return int((mask.true_capture_times - crop.stream.true_capture_times[crop.item]).abs().argmin())
 
 
 def meetings_of(sample: Sample, donor: Sample, name: str, solids: Sequence[Solid]) -> list[Meeting | None]:

@@ -30,13 +30,13 @@ def place_refusal(donor: Boxed, receiver: Boxed, solid: Solid, others: Iterable[
     placed = solid.placed()
     if np.linalg.norm(placed[:2, 3]) < VEHICLE:
         return "the vehicle itself is there"
-    ground = receiver.ground_at(placed, solid.size)
-    if ground is not None and abs(ground - solid.ground) > MOST_STEP + 1e-6:
-        return f"the ground there lies {abs(ground - solid.ground):.2f} m elsewhere ({MOST_STEP} m allowed)"
     rest = [(receiver.poses[i], receiver.sizes[i]) for i in range(len(receiver.poses))]
     rest += [(o.placed(), o.size) for o in others]
     if any(overlap(placed, solid.size, T, size) for T, size in rest):
         return "a box is there"
+    ground = receiver.ground_at(placed, solid.size)
+    if ground is not None and abs(ground - solid.ground) > MOST_STEP + 1e-6:
+        return f"the ground there lies {abs(ground - solid.ground):.2f} m elsewhere ({MOST_STEP} m allowed)"
     local = (receiver.xyz - placed[:3, 3]) @ placed[:3, :3]
     inside = (np.abs(local) <= solid.size / 2).all(1) & (local[:, 2] > solid.ground + ABOVE)
     return "something is there" if int(inside.sum()) > MOST_INSIDE else ""

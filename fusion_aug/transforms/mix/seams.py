@@ -18,7 +18,7 @@ from fusion_aug.streams import Camera
 
 Array = np.ndarray
 FAR = 1e4  # metres to which a sector is a polygon
-ARC = np.radians(30)  # between corners of it there
+ARC = np.radians(90)  # between corners of it there
 
 
 @dataclass(frozen=True)

@@ -121,14 +121,14 @@ def _one_per_beam(
     own: dict[str, Any], moved: Any, kept: np.ndarray, taken: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of beams of which both samples show a return, the nearer one."""
-    clouds = []
+    clouds, asked = [], []
     for values, chosen in ((own, kept), (moved, taken)):
         rows = np.flatnonzero(chosen & _counts(values["xyz"]))
+        asked.append(rows)
         ring = values["ring"][rows].numpy() if "ring" in values else None
         clouds.append((values["xyz"][rows].to(torch.float64).numpy(), ring))
-    lose_own, lose_moved = nearest_of_two(*clouds)
-    for chosen, values, hidden in ((kept, own, lose_own), (taken, moved, lose_moved)):
-        chosen[np.flatnonzero(chosen & _counts(values["xyz"]))[hidden]] = False
+    for chosen, rows, hidden in zip((kept, taken), asked, nearest_of_two(*clouds), strict=True):
+        chosen[rows[hidden]] = False
     return kept, taken
 
 
@@ -140,7 +140,7 @@ def _counts(xyz: Tensor) -> np.ndarray:
 
 def _is_vehicle(xyz: Tensor) -> np.ndarray:
     """Returns so near to the sensor that they are from its own vehicle, which stays the receiver's."""
-    near: np.ndarray = (xyz.to(torch.float64).norm(dim=1) < VEHICLE).numpy()
+    near: np.ndarray = (xyz.square().sum(1) < VEHICLE**2).numpy()
     return near
 
 

@@ -36,7 +36,7 @@ def donor_pixels(sensor: CameraSensor, T_ref_cam: Tensor, region: Region, size: 
     known = torch.from_numpy(rays_inside(sensor, T_ref_cam, region, nodes))[None, None].float()
     mixed = F.max_pool2d(known, 2, 1) != -F.max_pool2d(-known, 2, 1)
     asked = (F.max_pool2d(mixed.float(), 3, 1, 1)[0, 0] > 0).nonzero()  # and their neighbours
-    blocks = known[0, 0, :-1, :-1, None, None].numpy().repeat(BLOCK, 2).repeat(BLOCK, 3) > 0
+    blocks = (known[0, 0, :-1, :-1, None, None] > 0).numpy().repeat(BLOCK, 3).repeat(BLOCK, 2)
     pixels = BLOCK * asked.flip(1)[:, None, None] + pixel_grid((BLOCK, BLOCK))
     blocks[asked[:, 0].numpy(), asked[:, 1].numpy()] = rays_inside(sensor, T_ref_cam, region, pixels)
     whole = blocks.transpose(0, 2, 1, 3).reshape(BLOCK * blocks.shape[0], BLOCK * blocks.shape[1])

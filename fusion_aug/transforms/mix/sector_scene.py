@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from fusion_aug.transforms.mix.seams import Seam
 
 Array = np.ndarray
 RANGES = (1.5, 4.0, 12.0, 60.0)  # metres from the seam's own end at which cameras are asked
-SLOPES = (-0.5, -0.2, -0.05, 0.1, 0.25, 0.5)  # heights there, over the range
+SLOPES = (-0.4, -0.1, 0.1, 0.4)  # heights there, over the range
 SAME = 1e-3  # metres, and radians: what two poses may differ by to be one
 CLEAR = 0.1  # metres that a box keeps from a seam
 GROUND_RANGES, MOST_STEP = (5.0, 15.0, 25.0), 0.2  # metres: where heights of the ground are compared, and how much
@@ -94,8 +95,9 @@ class Scene:
             left = np.setdiff1d(left, at)
             x, y = (self.level[:2] @ centre).tolist()
             made = [Seam(azimuth, camera, (x, y)) for azimuth in azimuths[at].tolist()]
-            for k, seam, free in zip(at.tolist(), made, self._clear(made).tolist(), strict=True):
-                found[k] = seam if free and self._is_even(seam) else None
+            free = self._clear(made) & self._even(made)
+            for k, seam in itertools.compress(zip(at.tolist(), made, strict=True), free.tolist()):
+                found[k] = seam
         return found
 
     def _ahead(self, centre: Array, azimuths: Array) -> Array:
@@ -121,13 +123,16 @@ class Scene:
         clear: Array = ~(on & (np.maximum(*ahead) > -CLEAR)).any(1)
         return clear
 
-    def _is_even(self, seam: Seam) -> bool:
-        if len(self.grounds) < 2:
-            return True
-        places = np.asarray(seam.apex) + np.array(GROUND_RANGES)[:, None] * seam.direction
-        flat = np.column_stack([places, np.zeros(len(places))])
+    def _even(self, seams: Sequence[Seam]) -> Array:
+        """(n,) whether the ground of both samples is at one height along seams."""
+        if len(self.grounds) < 2 or not seams:
+            return np.ones(len(seams), bool)
+        directions, apexes = np.stack([s.direction for s in seams]), np.array([s.apex for s in seams])
+        places = apexes[:, None] + np.array(GROUND_RANGES)[:, None] * directions[:, None]
+        flat = np.concatenate([places, np.zeros((*places.shape[:2], 1))], 2)
         heights = [-height(plane, flat) / plane[2] for plane in self.grounds]
-        return bool((np.abs(heights[0] - heights[1]) <= MOST_STEP + 1e-6).all())
+        even: Array = (np.abs(heights[0] - heights[1]) <= MOST_STEP + 1e-6).all(1)
+        return even
 
 
 def scene_of(sample: Sample, donor: Sample, cameras: Sequence[str]) -> Scene:

@@ -48,7 +48,7 @@ from fusion_aug.transforms.mix.sector_pictures import (
 from fusion_aug.transforms.mix.sector_scene import scene_of
 from fusion_aug.transforms.mix.surroundings import UNTRUE, without_surroundings
 
-AZIMUTHS, TURN = 180, 360  # where seams are looked for, and degrees
+AZIMUTHS, TURN = 120, 360  # where seams are looked for, and degrees
 SLACK, STEP = 60, 5  # degrees that a sector may be wider or narrower than drawn; widths within a step are as good
 BETWEEN = 10  # degrees between two sectors
 PICTURED = (Camera, Depth, Opacity, SegmentationMask, Boxes2D)
