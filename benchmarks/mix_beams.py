@@ -106,8 +106,13 @@ def main() -> None:
         key = lidar_only(fa.open_log("nuscenes", real / "nuscenes")[0])
         pairs["real nuScenes keyframe"] = key, replace(key, metas=(replace(key.meta, id="other"),))
     found = [figure(name, *pair, words.runs) for name, pair in pairs.items()]
-    facts = [{"name": f.name, "note": f.note, "ms": round(f.milliseconds, 2), "against": f.against,
-              "primitive ms": round(f.primitive, 2), "ratio": round(f.ratio, 2), "limit": f.limit} for f in found]  # fmt: skip
+    facts = [
+        {
+            "name": f.name, "note": f.note, "ms": round(f.milliseconds, 2), "against": f.against,
+            "primitive ms": round(f.primitive, 2), "ratio": round(f.ratio, 2), "limit": f.limit,
+        }
+        for f in found
+    ]  # fmt: skip
     words.json.write_text(json.dumps(facts, indent=1) + "\n")
     print(json.dumps(facts, indent=1))
 

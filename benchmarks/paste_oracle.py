@@ -174,7 +174,7 @@ def compare(here: Street, there: Street, a: fa.Sample, b: fa.Sample, solid: Soli
     out = PasteObjects.mixed(*bare, plan)
     _scans(here, scenery, a, out, number, figures)
     for name in made.RADARS:
-        _detections(here, scenery, a, out, name, number, solid, figures)
+        _detections(here, scenery, a, out, name, number, figures)
     return True
 
 
@@ -250,7 +250,9 @@ def _beams(ring: Array, offset: Array) -> Array:
     return beams
 
 
-def _detections(here: Street, scenery: Scenery, a: fa.Sample, out: fa.Sample, name: str, number: int, solid: Solid, figures: Figures) -> None:  # fmt: skip
+def _detections(
+    here: Street, scenery: Scenery, a: fa.Sample, out: fa.Sample, name: str, number: int, figures: Figures
+) -> None:
     world, sensor, T = _world(here, scenery, a, name)
     h = 1e-3
     own = ((here.drive.ego(world.time + h) - here.drive.ego(world.time - h)) @ here.drive.mounted[name][1])[:3, 3] / (

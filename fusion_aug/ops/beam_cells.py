@@ -11,18 +11,18 @@ MOST_STEP = np.radians(0.5)  # of azimuth between two firings
 Cloud = tuple[np.ndarray, np.ndarray | None]  # (n, 3) places about the scanner, and rings (n,) where they are known
 
 
-def azimuth_step(xyz: np.ndarray, ring: np.ndarray | None) -> float:
+def azimuth_step(xyz: np.ndarray, ring: np.ndarray | None, most: float = MOST_STEP) -> float:
     """Angle between two firings of a ring, radians: the median of what lies between neighbouring returns.
 
     Args:
-        xyz: (n, 3) about the scanner. ring: (n,), None where they are not known.
+        xyz: (n, 3) about the scanner. ring: (n,), None where they are not known. most: it is at most.
     """
     rows = _rows(xyz, ring)
     azimuth = np.arctan2(xyz[:, 1], xyz[:, 0])
     order = np.lexsort((azimuth, rows))
     steps = np.diff(azimuth[order])[np.diff(rows[order]) == 0]
     steps = steps[steps > 1e-6]
-    return float(min(np.median(steps), MOST_STEP)) if len(steps) else float(MOST_STEP)
+    return float(min(np.median(steps), most)) if len(steps) else float(most)
 
 
 def beam_cells(xyz: np.ndarray, ring: np.ndarray | None, step: float) -> np.ndarray:

@@ -41,7 +41,7 @@ from fusion_aug.ops.warp_many import HOST
 
 Numbers = Mapping[str, Any]
 BLANK = 1e4  # what no log of light is, above all of them
-EDGE = 2**0.5  # times whose scatter exponents are the squares of
+ROOT = 2**0.5  # times a scatter, which squares are divided by to be exponents
 MEMBERS, SHARE, GROUP = "pictures taken at once", "share of each", "which of these"
 ABSENT = "least log light"  # ``BLANK`` where there is no such picture
 COUNT, APART_FROM = f"{HOST}how many", f"{HOST}apart"
@@ -89,7 +89,7 @@ def numbers_of_shade(grid: tuple[int, int]) -> dict[str, Any]:
         "before quantiles": -np.array(quantiles), "and after": np.array([0.0, 1.0]),
         "without ground": np.array([PLAUSIBLE[2], 0.0]),
         "ridge": np.diag([RIDGE, RIDGE, RIDGE, 1e-9]) * (grid[0] * grid[1] / 4),
-        "tints": -np.array([BLUER, PALER]).reshape(2, 1, 1, 1), "scatter": np.array([SCATTER[0] * EDGE]),
+        "tints": -np.array([BLUER, PALER]).reshape(2, 1, 1, 1), "scatter": np.array([SCATTER[0] * ROOT]),
         "paint": np.array([[1, 1 / PRIOR]]), "no paint": np.array([[[1e-3 / PRIOR]]]), "faint": np.array([FAINT**2]),
         "tied": np.array([-1 / LEAN]), "apart": np.array([-APART / LEAN]), **cosines(grid),
     }  # fmt: skip
@@ -189,7 +189,7 @@ def _shadow_steps(seen: ManySurfaces, numbers: Numbers) -> tuple[Tensor, Tensor]
     following = known.as_strided((count, 2, 3, height, width), strides, 1)
     steps = following - known[:, None, :3]
     step, colour, apart = steps.unbind(2)
-    wide = torch.add(numbers[SHARED + "scatter"], step.abs(), alpha=SCATTER[1] * EDGE)
+    wide = torch.add(numbers[SHARED + "scatter"], step.abs(), alpha=SCATTER[1] * ROOT)
     off = torch.addcmul(colour[:, None], numbers[SHARED + "tints"], step[:, None]).div_(wide[:, None])
     alike = torch.mul(off, off).neg_().exp_().flatten(2)  # to a shadow's edge and to one of paint
     both = numbers[SHARED + "paint"].expand(len(alike), -1, -1)

@@ -72,8 +72,10 @@ def in_air(
         over = blurred((inverse <= 1 / SKY_FROM).to(levels.dtype), 3) * grey
         levels = torch.lerp(levels, air, over)
         levels = levels if whole else (levels * torch.where(grey > 0, blended, 1.0)).clamp_(max=white)
-    out = torch.lerp(air, levels, (loss / inverse).exp_())
-    return out.round_() if whole else out * blended  # of whole levels it moves a hundredth of a level at most
+    # in the order in which pictures are stored, so that what a compiler fuses goes through memory in one order
+    out = torch.lerp(*(x.permute(0, 2, 3, 1) for x in (air, levels, (loss / inverse).exp_())))
+    out = out.round_() if whole else out * blended  # of whole levels it moves a hundredth of a level at most
+    return out.permute(0, 3, 1, 2)
 
 
 def gains_of(levels: Tensor, inverse: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:

@@ -13,19 +13,21 @@ from typing import Any
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.inputs import content_line
+from fusion_aug.run.picture_folders import folder_lines, learn_folders, with_absolute_folders, without_folder_paths
 from fusion_aug.sample.networks import ENDING, believe_network, know_network
 
 KEY = "networks"  # of run.json: sha256 -> path; of a command: files
 
 
 def with_absolute_names(pipeline: Any) -> Any:
-    """The configuration of a pipeline with whole paths of networks."""
-    return _changed(pipeline, lambda name: str(user_path(name).absolute()))
+    """The configuration of a pipeline with whole paths of networks, and of folders of pictures."""
+    return with_absolute_folders(_changed(pipeline, lambda name: str(user_path(name).absolute())))
 
 
 def without_paths(pipeline: Any) -> Any:
     """The configuration of a pipeline with name and sha256 in the place of paths, as manifests hold it."""
-    return _changed(pipeline, lambda name: f"{Path(name).name} sha256:{know_network(Path(name))}")
+    named = _changed(pipeline, lambda name: f"{Path(name).name} sha256:{know_network(Path(name))}")
+    return without_folder_paths(named)
 
 
 def network_places(pipeline: Any) -> dict[str, str]:
@@ -37,6 +39,7 @@ def network_lines(pipeline: Any) -> Iterator[str]:
     """One line for every file, as ``input_lines`` has them."""
     for path in _paths(pipeline):
         yield content_line(path, f"network {path.name}")
+    yield from folder_lines(pipeline)
 
 
 def learn_networks(facts: Mapping[str, Any], given: Any, where: str) -> None:
@@ -55,6 +58,7 @@ def learn_networks(facts: Mapping[str, Any], given: Any, where: str) -> None:
         know_network(user_path(str(name)))
     for sha256, path in places.items():
         believe_network(sha256, Path(path))
+    learn_folders(facts, where)
 
 
 def _changed(value: Any, change: Callable[[str], Any]) -> Any:

@@ -25,6 +25,16 @@ def mujoco() -> Any:
     return module
 
 
+def gl_context() -> Any:
+    """The class of contexts to render in: EGL, also where MuJoCo was imported before anybody asked for it."""
+    module, asked = mujoco(), os.environ.get("MUJOCO_GL", "")
+    if asked == "egl" or (not asked and find_library("EGL")):
+        from mujoco.egl import GLContext
+
+        return GLContext
+    return module.GLContext
+
+
 def gymnasium() -> Any:
     """Gymnasium.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.sim.packages import mujoco
+from fusion_aug.sim.packages import gl_context, mujoco
 
 NEED = "pictures need EGL: apt-get install libegl1 libgl1 (or MUJOCO_GL=osmesa with libosmesa6)"
 MOST = 10000  # things in a picture
@@ -109,13 +109,13 @@ class Eyes:
             return self._opened
         if _RENDERED_IN - {os.getpid()}:  # it would wait for threads that a fork does not have
             raise DataError(
-                "pictures: this process was forked from one that had rendered; start environments in processes of their "
-                'own, AsyncVectorEnv(..., context="spawn")'
+                "pictures: this process was forked from one that had rendered; start environments in processes of "
+                'their own, AsyncVectorEnv(..., context="spawn")'
             )
         _RENDERED_IN.add(os.getpid())
         module = mujoco()
         try:
-            gl = module.GLContext(self.model.vis.global_.offwidth, self.model.vis.global_.offheight)
+            gl = gl_context()(self.model.vis.global_.offwidth, self.model.vis.global_.offheight)
             gl.make_current()
             context = module.MjrContext(self.model, int(module.mjtFontScale.mjFONTSCALE_100))
         except Exception as error:  # of OpenGL's many bindings

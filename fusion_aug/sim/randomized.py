@@ -120,8 +120,8 @@ class Randomized(gymnasium().Wrapper, gymnasium().utils.RecordConstructorArgs): 
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self.physics.row % self.physics.steps:
             raise ConfigError(
-                f"Randomized: the environment made {self.physics.row} physics steps, no whole number of control steps of "
-                f"{self.physics.steps}; every step has to be as long"
+                f"Randomized: the environment made {self.physics.row} physics steps, no whole number of control steps "
+                f"of {self.physics.steps}; every step has to be as long"
             )
         return self._observed(observation), reward, terminated, truncated, info
 
@@ -154,8 +154,8 @@ class Randomized(gymnasium().Wrapper, gymnasium().utils.RecordConstructorArgs): 
         unknown = [n for n in sensors if n not in mine and n not in own]
         if unknown:
             raise ConfigError(
-                f"Randomized.sensors.{unknown[0]}: there is no such sensor (there are {', '.join([*mine, *own])}); map it "
-                "to the model in the rig file (streams)"
+                f"Randomized.sensors.{unknown[0]}: there is no such sensor (there are {', '.join([*mine, *own])}); map "
+                "it to the model in the rig file (streams)"
             )
         timings = {n: timing_of(n, sensors.get(n, {})) for n in mine}
         rest = {n: timing_of(n, sensors[n]) for n in own if n in sensors and n not in mine}

@@ -78,13 +78,13 @@ def read_draws(text: Any) -> EpisodeDraws:
     for name, drawn in timing.items():
         for key, kind in TIMING.items():
             value = drawn.get(key)
-            right = isinstance(value, str) if kind is str else (_finite(value) and value >= 0)
+            right = isinstance(value, str) if kind is str else _is_seconds(value)
             if not right and not (key == "rate" and value is None):
                 raise DataError(f"history: timing.{name}.{key}: expected {kind.__name__}, got {value!r}")
     late, sensors = found.get("action_delay"), found.get("sensors")
-    if not isinstance(late, int | float) or not _finite(late) or late < 0 or not isinstance(sensors, list):
+    if not _is_seconds(late) or not isinstance(sensors, list):
         raise DataError("history: expected action_delay, seconds, and sensors, a list of records")
-    return EpisodeDraws(found["seed"], found["episode"], world, timing, float(late), list(sensors))
+    return EpisodeDraws(found["seed"], found["episode"], world, timing, float(late or 0), list(sensors))
 
 
 def _nested(found: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
@@ -92,6 +92,10 @@ def _nested(found: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
     if not isinstance(part, Mapping) or not all(isinstance(v, Mapping) for v in part.values()):
         raise DataError(f"history: {name}: expected a mapping of mappings")
     return {str(k): dict(v) for k, v in part.items()}
+
+
+def _is_seconds(value: Any) -> bool:
+    return _finite(value) and value >= 0
 
 
 def _finite(value: Any) -> bool:

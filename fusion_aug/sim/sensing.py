@@ -72,8 +72,9 @@ def signals(model: Any, data: Any, streams: Mapping[str, Any], parts: Mapping[st
     """The streams of a rig file.
 
     Args:
-        model, data: of MuJoCo. streams: name -> kind and the model's things. parts: key of the observation -> "stream.column"
-            -> [first, end]. dtypes: key -> dtype of the observation, by which a stream's numbers have their type.
+        model, data: of MuJoCo. streams: name -> kind and the model's things. parts: key of the observation ->
+            "stream.column" -> [first, end]. dtypes: key -> dtype of the observation, which decides a
+            stream's.
 
     Raises:
         ConfigError: a kind, a thing or a column is unknown; the message names it.

@@ -72,8 +72,8 @@ class Timeline:
     """An episode of one sensor: which row (physics step) is its newest reading at any time, worked out ahead.
 
     Args:
-        drawn: by ``draw_timing``. period: ns of a physics step. control: of a control step. lag: physics steps after its
-            row at which a reading is known at all. arrivals: (first, count) -> (count,) ns at which the rows'
+        drawn: by ``draw_timing``. period: ns of a physics step. control: of a control step. lag: physics steps after
+            its row at which a reading is known at all. arrivals: (first, count) -> (count,) ns at which the rows'
             readings arrive by the transforms of the pipeline; None for at once.
     """
 

@@ -147,7 +147,7 @@ class BoundWorld:
         return [f"{n}: {', '.join(FIELDS[n].stale) or 'nothing'}" for n in self._parts]
 
     def _move_boxes(self, draws: Draws) -> None:
-        """Boxes of a body's geometry lie in the axes of its inertia: they scale with it, and move against its centre."""
+        """Boxes of a body's geometry lie in the axes of its inertia: they scale with it and move against it."""
         model, scales = self.model, draws.get("size", {})
         moved = model.body_ipos - self._nominal["body_ipos"]
         R = np.zeros(9)

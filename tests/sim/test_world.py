@@ -170,9 +170,12 @@ def test_wrong_worlds_are_refused(given: dict[str, Any], word: str) -> None:
 
 def test_a_field_that_the_model_lacks() -> None:
     bare = load('<mujoco><worldbody><body name="b"><joint/><geom size="1"/></body></worldbody></mujoco>')
-    with pytest.raises(fa.ConfigError, match="MujocoWorld.gain: the model has no actuator"):
+    with pytest.raises(fa.ConfigError, match=r"MujocoWorld\.gain: the model has no actuator"):
         BoundWorld(MujocoWorld(gain=[0.9, 1.1]), bare)
-    mesh = '<mujoco><asset><mesh name="m" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/></asset><worldbody><body name="b"><geom type="mesh" mesh="m"/></body></worldbody></mujoco>'
+    mesh = (
+        '<mujoco><asset><mesh name="m" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/></asset><worldbody><body name="b">'
+        '<geom type="mesh" mesh="m"/></body></worldbody></mujoco>'
+    )
     world = BoundWorld(MujocoWorld(size=[0.9, 1.1]), load(mesh))
     with pytest.raises(fa.ConfigError, match="size: body 'b' has a mesh"):
         world.apply(world.draw(Keys(0), "episode"))

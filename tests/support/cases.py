@@ -90,6 +90,6 @@ def settings(name: str, kind: Any) -> list[dict[str, Any]]:
 # the LiDAR is dropped
 LAST = ("KinematicNoise", "ViewpointNoise", "ModalityDropout")
 MIXES = [name for name, kind in own_transforms().items() if issubclass(kind, Mix)]  # which stand first
-FIRST = [*MIXES, "Mismatch"]  # whose label has to hold all that is out of line
+FIRST = [*MIXES, "Mismatch", "RandomTexture"]  # a label has to hold all that is out of line; masks are where they were
 ORDER = [*FIRST, *(name for name in own_transforms() if name not in (*FIRST, *LAST)), *LAST]
 CASES = {name: settings(name, own_transforms()[name]) for name in ORDER}

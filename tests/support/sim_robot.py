@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
-import numpy as np
-
-os.environ.setdefault("MUJOCO_GL", "egl")
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import mujoco
+import numpy as np
 
 MARKS = 12  # spheres that shine by themselves, of a colour each
 SMALL = 0.004  # metres, radius of a mark
@@ -41,14 +37,16 @@ def xml(masses: dict[str, float] | None = None, scales: dict[str, float] | None 
         s = scales.get(name, 1.0)
         size = " ".join(f"{v * s!r}" for v in BOXES[name])
         mass = MASS[name] * masses.get(name, 1.0)
-        shape = f'<geom name="{name}" type="box" size="{size}" pos="{com * 0 + 0.01 * s!r} 0 {BOXES[name][2] * s!r}" mass="{mass!r}"/>'
+        place = f"{0.01 * s!r} 0 {BOXES[name][2] * s!r}"
+        shape = f'<geom name="{name}" type="box" size="{size}" pos="{place}" mass="{mass!r}"/>'
         extra = (
             f'<geom type="sphere" size="{0.02 * s!r}" pos="0 {0.05 * s!r} 0" mass="{0.2 * masses.get(name, 1.0)!r}"/>'
         )
         return shape + extra
 
     taxels = "".join(
-        f'<site name="taxel_{k}" type="box" size=".005 .005 .002" pos="{0.01 * (k % 8) - 0.035:.3f} {0.01 * (k // 8) - 0.015:.3f} 0.04"/>'
+        f'<site name="taxel_{k}" type="box" size=".005 .005 .002" '
+        f'pos="{0.01 * (k % 8) - 0.035:.3f} {0.01 * (k // 8) - 0.015:.3f} 0.04"/>'
         for k in range(32)
     )
     touch = "".join(f'<touch name="taxel_{k}" site="taxel_{k}"/>' for k in range(32))
@@ -62,18 +60,21 @@ def xml(masses: dict[str, float] | None = None, scales: dict[str, float] | None 
         f'material="mark"/>'
         for k, (x, y, z) in enumerate(mark_places().tolist())
     )
+    unlit = 'emission="0" rgba="0 0 0 1"' if marks else ""
     dark = '<headlight ambient="0 0 0" diffuse="0 0 0" specular="0 0 0"/>' if marks else ""
     light = "" if marks else '<light name="lamp" pos="0 0 2" dir="0 0 -1" diffuse=".5 .5 .5"/>'
     return f"""<mujoco><option timestep="{timestep}"/><compiler angle="radian" autolimits="true"/>
     <visual><global offwidth="320" offheight="240"/>{dark}<quality offsamples="8"/></visual>
     <asset><material name="mark" rgba="1 1 1 1" emission="1" specular="0" shininess="0"/>
       <texture name="checker" type="2d" builtin="checker" rgb1=".8 .6 .4" rgb2=".3 .4 .6" width="64" height="64"/>
-      <material name="floor" texture="checker" texrepeat="4 4" {'emission="0" rgba="0 0 0 1"' if marks else ""}/></asset>
+      <material name="floor" texture="checker" texrepeat="4 4" {unlit}/></asset>
     <worldbody>{light}{shining if marks else ""}
       <geom name="floor" type="plane" size="2 2 .1" pos="0 0 -0.4" material="floor"/>
       <camera name="front" pos="1.5 0.1 0.5" xyaxes="0 1 0 -0.3 0 1" fovy="45"/>
-      <body name="link1" pos="0 0 0"><joint name="j0" axis="0 1 0" range="-1.5 1.5" damping="1" armature="0.01"/>{box("link1")}
-        <body name="link2" pos="0 0 0.3"><joint name="j1" axis="0 1 0" range="-1.5 1.5" damping="1" frictionloss="0.1"/>{box("link2")}
+      <body name="link1" pos="0 0 0">{box("link1")}
+        <joint name="j0" axis="0 1 0" range="-1.5 1.5" damping="1" armature="0.01"/>
+        <body name="link2" pos="0 0 0.3">{box("link2")}
+          <joint name="j1" axis="0 1 0" range="-1.5 1.5" damping="1" frictionloss="0.1"/>
           <body name="hand" pos="0 0 0.3">{box("hand")}<site name="ft"/><site name="imu" pos="0.01 0 0.02"/>{taxels}
             <camera name="wrist" pos="0.06 0 0.05" xyaxes="0 -1 0 0.9 0 0.5" fovy="75"/>{fingers}</body></body></body>
     </worldbody>
@@ -89,7 +90,7 @@ class SmallRobot(gym.Env):
     Observation: a dictionary of ``state`` (10,) joint positions and the last action, and ``clock``, control steps.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(self, rate: float = 50.0, timestep: float = 0.002, marks: bool = False, length: int = 10**6):
         self.model = mujoco.MjModel.from_xml_string(xml(marks=marks, timestep=timestep))

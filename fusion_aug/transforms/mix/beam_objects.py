@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from calib.ties import cell_of
 from fusion_aug.ops.beam_grid import columns_of
@@ -64,7 +66,7 @@ def divided(sample: Sample, donor: Sample, pairs: Sequence[ScanPair], pattern: P
     )
     found = _rectangles(pairs, poses, sizes, speeds)
     key = min(range(len(pairs)), key=lambda k: abs(pairs[k].offset))
-    votes = np.array([_at_centre(pairs[key], grids[key], T[:3, 3]) for T in poses])
+    votes = _at_centres(pairs[key], grids[key], poses[:, :3, 3])
     group = _groups(found, len(owners), [p.columns for p in pairs])
     owners = (np.bincount(group, votes) * 2 > np.bincount(group))[group]
     for box, pair, low, high, column, width in zip(*found, strict=True):
@@ -84,13 +86,15 @@ def _column(boxes: Boxes3D, name: str) -> Array:
     return column
 
 
-def _at_centre(pair: ScanPair, grid: Array, place: Array) -> bool:
-    """Whether the donor owns the cell at a place (3,) of the reference frame."""
+def _at_centres(pair: ScanPair, grid: Array, places: Array) -> Array:
+    """(n,) bool, whether the donor owns the cells at places (n, 3) of the reference frame."""
     if pair.is_empty:
-        return False
-    x, y, z = pair.T_sensor_ref[:3, :3] @ place + pair.T_sensor_ref[:3, 3]
-    ring = int(np.nanargmin(np.round(np.abs(pair.elevations - np.arctan2(z, np.hypot(x, y))), 6)))
-    return bool(grid[ring, int(columns_of(np.arctan2(y, x)[None], pair.columns)[0])])
+        return np.zeros(len(places), bool)
+    xyz = places @ pair.T_sensor_ref[:3, :3].T + pair.T_sensor_ref[:3, 3]
+    elevation = np.arctan2(xyz[:, 2], np.hypot(xyz[:, 0], xyz[:, 1]))
+    apart = np.round(np.abs(pair.elevations - elevation[:, None]), 6)
+    owned: Array = grid[np.nanargmin(apart, axis=1), columns_of(np.arctan2(xyz[:, 1], xyz[:, 0]), pair.columns)]
+    return owned
 
 
 def _rectangles(pairs: Sequence[ScanPair], poses: Array, sizes: Array, speeds: Array) -> Rectangles:
@@ -149,18 +153,12 @@ EDGES = _edges()
 
 def _groups(found: Rectangles, boxes: int, columns: Sequence[int]) -> Array:
     """(boxes,) number of the group of every box, of which some rectangles overlap."""
-    parent = np.arange(boxes)
+    together = np.eye(boxes, dtype=bool)
     for k in np.unique(found.pair):
-        of = found.pair == k
-        box, low, high, first, width = (
-            v[of] for v in (found.box, found.first_ring, found.last_ring, found.column, found.width)
-        )
-        rings = (low[:, None] <= high) & (low <= high[:, None])
-        ahead = (first - first[:, None]) % columns[k]  # of the second's first column to the first's
-        begins = ahead < width[:, None]
-        meet = rings & (begins | begins.T)
-        for a, b in zip(*np.nonzero(np.triu(meet, 1)), strict=True):
-            one, other = parent[box[a]], parent[box[b]]
-            parent[parent == other] = one
-    _, group = np.unique(parent, return_inverse=True)
+        box, _, low, high, first, width = (v[found.pair == k] for v in found)
+        begins = (first - first[:, None]) % columns[k] < width[:, None]  # the second within the first
+        meet = (low[:, None] <= high) & (low <= high[:, None]) & (begins | begins.T)
+        one, other = np.nonzero(meet)
+        together[box[one], box[other]] = True
+    group: Array = connected_components(csr_array(together), directed=False)[1]
     return group

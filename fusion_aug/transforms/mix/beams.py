@@ -82,8 +82,9 @@ def chessboard(pair: ScanPair, params: Mapping[str, Any]) -> np.ndarray:
     band = np.minimum(cell_of(share * params["bands"]), params["bands"] - 1)
     along = np.arange(pair.columns) / pair.columns + params["phase"]
     block = cell_of(along * params["blocks"]) % params["blocks"]
-    board: np.ndarray = (band[:, None] + block + int(params["donor_first"])) % 2 == 1
-    return board & there[:, None]
+    board: np.ndarray = (band % 2 == 1)[:, None] ^ ((block + params["donor_first"]) % 2 == 1)
+    board[~there] = False
+    return board
 
 
 def of_donor(grid: np.ndarray, half: Half) -> np.ndarray:

@@ -19,7 +19,8 @@ from fusion_aug.streams import Camera, Points
 from fusion_aug.transforms.weather.place import T_ref_vehicle
 
 SHEET = 0.01  # metres that a window is thick
-STEPS = 9  # places along each edge of the block, by which its outline in a picture is found
+STEPS = 9  # places along each edge of the block, by which it is found in a picture
+COARSE = 16  # pixels between those that are asked first
 
 
 class Block(NamedTuple):
@@ -63,13 +64,16 @@ def hidden_pixels(sample: Sample, name: str, item: int, block: Block, size: tupl
         sample: or batch. name: stream of a camera. item: which picture. size: (H, W) of its canvas.
     """
     sensor, T = _camera(sample, name, item)
-    top, bottom, left, right = 0, size[0], 0, size[1]
-    pixels, seen = sensor.project(transform_points(invert(T), box_grid(block.T_ref_block, block.size, STEPS)))
-    if bool(seen.all()):  # then the block lies within the picture, and no other pixel need be asked
-        margin = 2 + 0.02 * max(size)
-        (u0, v0), (u1, v1) = (pixels.amin(0) - margin).tolist(), (pixels.amax(0) + margin).tolist()
-        top, bottom, left, right = max(0, int(v0)), min(size[0], int(v1) + 1), max(0, int(u0)), min(size[1], int(u1))
     out = torch.zeros(size, dtype=torch.bool)
+    coarse = pixel_grid((-(-size[0] // COARSE) + 1, -(-size[1] // COARSE) + 1)).reshape(-1, 2) * COARSE
+    coarse = torch.minimum(coarse, torch.tensor([size[1] - 1.0, size[0] - 1.0]).double())
+    pixels, seen = sensor.project(transform_points(invert(T), box_grid(block.T_ref_block, block.size, STEPS)))
+    there = torch.cat([pixels[seen], coarse[hidden_rays(sample, name, item, block, coarse)]])
+    if not len(there):
+        return out
+    (left, top), (right, bottom) = (there.amin(0) - COARSE).tolist(), (there.amax(0) + COARSE + 1).tolist()
+    top, left = max(0, int(top)), max(0, int(left))
+    bottom, right = min(size[0], int(bottom)), min(size[1], int(right))
     grid = pixel_grid((bottom - top, right - left)) + torch.tensor([left, top], dtype=torch.float64)
     out[top:bottom, left:right] = hidden_rays(sample, name, item, block, grid)
     return out

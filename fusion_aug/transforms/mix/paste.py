@@ -22,7 +22,19 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import lidars_of
 from fusion_aug.sample.sensors import matches
-from fusion_aug.streams import Boxes2D, ImageStream, MapElements, Points, Stream
+from fusion_aug.streams import (
+    Boxes2D,
+    Boxes3D,
+    Camera,
+    Depth,
+    ImageStream,
+    MapElements,
+    Points,
+    SegmentationMask,
+    Stream,
+    Text,
+    Waypoints,
+)
 from fusion_aug.transforms.mix.paste_clouds import firing_step, pasted_cloud, returns_left
 from fusion_aug.transforms.mix.paste_labels import pasted_boxes, pasted_flat_boxes
 from fusion_aug.transforms.mix.paste_objects import Boxed, Solid
@@ -31,7 +43,7 @@ from fusion_aug.transforms.mix.paste_places import own_refusal, place_refusal
 from fusion_aug.transforms.mix.paste_turned import source_of
 from fusion_aug.transforms.mix.seams import camera_streams
 from fusion_aug.transforms.mix.sector_clouds import cloud_refusal
-from fusion_aug.transforms.mix.surroundings import without_surroundings
+from fusion_aug.transforms.mix.surroundings import UNTRUE, without_surroundings
 
 PLACES = ("same", "turn")
 TRIES = 12  # azimuths that an object is tried at
@@ -72,6 +84,10 @@ class PasteObjects(MixTransform):
     strengths: ClassVar[Strengths] = {
         "n": Strength(1.0, 5.0, "linear", "declared: as many as find a place on most streets", "objects", exact=False),
     }
+    takes: ClassVar[tuple[type[Stream], ...]] = (
+        Points, Camera, Depth, SegmentationMask, Boxes3D, Boxes2D, Waypoints,
+    )  # fmt: skip
+    leaves_out: ClassVar[tuple[type[Stream], ...]] = (*(k for k in UNTRUE if k is not MapElements), Text)
     loss_reason: ClassVar[str] = "hidden behind an object of another sample"
     example: ClassVar[dict[str, Any]] = {"n": [1.0, 3.0], "least_points": 1, "captions": "drop"}
 

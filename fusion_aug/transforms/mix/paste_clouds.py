@@ -23,6 +23,7 @@ from fusion_aug.streams.ragged import FIRST_ADDED
 from fusion_aug.transforms.mix.paste_objects import Boxed, Solid
 
 Array = np.ndarray
+COARSEST = np.radians(2.0)  # between two firings
 RADAR_GROWN = 0.5  # metres by which detections lie beside a box
 
 
@@ -52,12 +53,13 @@ def pasted_cloud(sample: Sample, donor: Sample, name: str, solids: Sequence[Soli
 
 
 def firing_step(sample: Sample) -> float:
-    """Angle between two firings of the first LiDAR, radians."""
+    """Angle between two firings of the first LiDAR, of which a revolution has a whole number, radians."""
     name = lidars_of(sample, 0)[0]
-    cloud = in_memory(sample, name)
-    rows = cloud.item_slice(sample.key_item(name))
-    ring = cloud["ring"][rows].numpy() if "ring" in cloud.values else None
-    return round(azimuth_step(cloud["xyz"][rows].to(torch.float64).nan_to_num(0.0).numpy(), ring), 9)
+    item = sample.key_item(name)
+    one = in_memory(sample, name).take_items(torch.tensor([item]))
+    beams = _beams(sample, name, item, one.values)
+    known = beams.of(np.isfinite(beams.rays).all(1))
+    return 2 * np.pi / round(2 * np.pi / azimuth_step(known.rays, known.ring, COARSEST))
 
 
 def free_numbers(mine: Tensor, other: Tensor) -> Tensor:
@@ -114,7 +116,9 @@ def _met(
     own = mine.take_items(torch.tensor([i]))
     if radar:
         kept = ~_behind(sample, name, i, own, solids, seconds)
-        return kept, torch.ones(len(rows), dtype=torch.bool), added | _seen_from(sample, name, i, added)
+        added |= _seen_along(sample, name, i, added, owner[rows], solids)
+        came = _in_view(added, own, owner[rows], solids)
+        return kept, torch.from_numpy(came), added | _seen_from(sample, name, i, added)
     beyond = other.take_items(torch.tensor([j])).select(torch.from_numpy(owner < 0))
     hidden, covered = hidden_by_pasting(
         _beams(sample, name, i, own.values), _beams(sample, name, i, added), _beams(donor, name, j, beyond.values)
@@ -187,6 +191,31 @@ def _behind(sample: Sample, name: str, item: int, own: Points, solids: Sequence[
 def _wrapped(angle: Array) -> Array:
     out: Array = (angle + np.pi) % (2 * np.pi) - np.pi
     return out
+
+
+def _in_view(added: dict[str, Any], own: Points, owner: Array, solids: Sequence[Solid]) -> Array:
+    """Whether detections (m,) lie where the radar looks: those of turned objects among the azimuths of its own."""
+    turned = np.array([bool(s.turn) for s in solids])[owner]
+    if not turned.any() or not own.rows:
+        return ~turned
+    azimuth, seen = (np.arctan2(x["xyz"][:, 1].numpy(), x["xyz"][:, 0].numpy()) for x in (added, own))
+    inside: Array = ~turned | ((azimuth >= seen.min()) & (azimuth <= seen.max()))
+    return inside
+
+
+def _seen_along(
+    sample: Sample, name: str, item: int, added: dict[str, Any], owner: Array, solids: Sequence[Solid]
+) -> dict[str, Tensor]:
+    """Velocities over ground of turned objects' detections: their boxes' along the rays that they are seen by now."""
+    if "velocity_comp" not in added or not any(s.turn for s in solids):
+        return {}
+    back = invert(T_ref_item(sample, name, item))[:3, :3].numpy()
+    over_ground = np.stack([back @ s.T_to[:3, :3] @ s.velocity for s in solids])[owner]
+    ray, _ = rays_of(added)
+    along = (ray * torch.from_numpy(over_ground)).sum(1, keepdim=True) * ray
+    turned = torch.tensor([bool(s.turn) for s in solids])[torch.from_numpy(owner)]
+    old = added["velocity_comp"]
+    return {"velocity_comp": torch.where(turned[:, None], along.to(old.dtype), old)}
 
 
 def _seen_from(sample: Sample, name: str, item: int, added: dict[str, Any]) -> dict[str, Tensor]:

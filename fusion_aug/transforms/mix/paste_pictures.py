@@ -94,8 +94,8 @@ class Meeting:
         """What is pasted, the farthest first."""
         there = Crop(self.donor, self.name, self.items[1], self.where)
         seconds = seconds_of(self.donor, self.name, self.items[1])
-        both = tuple(zip((self.sample, self.donor), self.items, strict=True))
-        grounds, wholes = (tuple(f(s, self.name, i) for s, i in both) for f in (ground_light, picture_light))
+        both = ((self.sample, self.name, self.items[0]), (self.donor, self.name, self.items[1]))
+        grounds, wholes = (_of_both(f, *both) for f in (ground_light, picture_light))
         gains, depth = exposure_gains([grounds, wholes]), shadow_depth(grounds[0])
         here = self.light @ LUMINANCE
         theirs = light_of(np.ascontiguousarray(there.picture))
@@ -123,7 +123,7 @@ class Meeting:
         seconds = seconds_of(self.donor, self.name, self.items[1])
         view = turned_view(there, solid, self.here, seconds)
         both = ((self.sample, self.name, self.items[0]), (self.donor, name, there.item))
-        gains = exposure_gains([tuple(f(*which) for which in both) for f in (ground_light, picture_light)])  # type: ignore[misc]
+        gains = exposure_gains([_of_both(f, *both) for f in (ground_light, picture_light)])
         margin, share = BEHIND[self.here.given is None or there.given is None]
         reach = self.here.distance * (1 + share) + margin
         alpha = cv2.blur(view.mask.astype(np.float32), (3, 3)) * (view.mask & (view.distance <= reach))
@@ -176,6 +176,13 @@ class Meeting:
         return blank
 
 
+def _of_both(
+    light: Callable[[Sample, str, int], Array | None], mine: tuple[Sample, str, int], other: tuple[Sample, str, int]
+) -> tuple[Array | None, Array | None]:
+    """Light of the receiver's and of the donor's picture."""
+    return light(*mine), light(*other)
+
+
 def mask_item(mask: ImageStream, crop: Crop) -> int:
     """Which mask belongs to a crop's picture: the nearest in time."""
     return int((mask.true_capture_times - crop.stream.true_capture_times[crop.item]).abs().argmin())
@@ -214,8 +221,9 @@ def pasted_pictures(sample: Sample, donor: Sample, name: str, solids: Sequence[S
     assert isinstance(stream, ImageStream)
     out = {name: _changed(stream, {i: m.painted for i, m in enumerate(met) if m is not None})}
     for label, mine in sample.streams.items():
-        numbers = isinstance(mine, Depth | SegmentationMask) and not isinstance(mine, ValidityMask)
-        if numbers and mine.instance(label) == stream.instance(name):
+        if not isinstance(mine, Depth | SegmentationMask) or isinstance(mine, ValidityMask):
+            continue
+        if mine.instance(label) == stream.instance(name):
             out[label] = _changed(mine, _cuts(sample, donor, label, stream, met))
     return {n: s for n, s in out.items() if s is not sample[n]}
 

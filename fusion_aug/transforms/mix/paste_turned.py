@@ -10,7 +10,6 @@ import torch
 
 from calib.se3 import invert, transform_points
 from calib.ties import nearest_whole
-from fusion_aug.core.mixing.meeting import T_ref_item
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.mix.paste_clouds import seconds_of
 from fusion_aug.transforms.mix.paste_crops import Crop, Rectangle, rectangle_of

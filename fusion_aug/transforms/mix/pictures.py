@@ -17,7 +17,7 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.streams.source import Source
 
 ENDINGS = (".jpg", ".jpeg", ".png")
-_PATHS: dict[str, Path] = {}  # hash -> file, of those that this process has drawn or been told of
+_FOLDERS: dict[Path, None] = {}  # those that this process has been told of
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class PictureFolder:
         names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in ENDINGS and p.is_file())
         if not names:
             raise ConfigError(f"{where}: {str(value)!r} holds no file that ends in {', '.join(ENDINGS)}")
+        _FOLDERS[folder.absolute()] = None
         return cls(str(value), tuple(names))
 
     def recorded(self) -> str:
@@ -62,42 +63,44 @@ class PictureFolder:
 
     def drawn(self, rng: np.random.Generator) -> dict[str, str]:
         """One of the pictures, as records hold it."""
-        name = self.names[int(rng.integers(len(self.names)))]
-        return {"file": name, "hash": self._known(name)}
-
-    def know(self) -> None:
-        """Find all pictures again in records, as a replay needs it."""
-        for name in self.names:
-            self._known(name)
-
-    def _known(self, name: str) -> str:
-        path = Path(self.folder).expanduser().absolute() / name
-        hash = _hash_of(path)
-        _PATHS[hash] = path
-        return hash
+        name, folder = self.names[int(rng.integers(len(self.names)))], Path(self.folder).expanduser().absolute()
+        _FOLDERS[folder] = None  # a transform may have come from another process
+        return {"file": name, "hash": _hash_of(folder / name)}
 
 
 def know_pictures(folder: str | Path) -> None:
-    """Make the pictures of a folder known, for a replay of records that hold some of them."""
-    PictureFolder.from_config(folder, "know_pictures").know()
+    """Tell this process of a folder, for a replay of records that hold some of its pictures.
+
+    Raises:
+        ConfigError: there is no such folder, or it holds no picture.
+    """
+    PictureFolder.from_config(folder, "know_pictures")
+
+
+def known_folders() -> list[str]:
+    """The folders that this process has been told of."""
+    return [str(folder) for folder in _FOLDERS]
 
 
 def recorded_picture(record: Mapping[str, str], who: str) -> np.ndarray:
     """The picture (H, W, 3) uint8 that a record holds.
 
     Raises:
-        DataError: it is not known here, was changed, or cannot be decoded.
+        DataError: it is in no folder that is known here, was changed, or cannot be decoded.
     """
-    path = _PATHS.get(record["hash"])
-    if path is None:
-        raise DataError(f"{who}: the picture {record['file']!r} is not known here; call fa.know_pictures(FOLDER) first")
-    return _decoded(path, record["hash"], who)
+    name = Path(record["file"]).name  # of somebody else's record no path is taken
+    there = [folder / name for folder in _FOLDERS if (folder / name).is_file()]
+    found = next((path for path in there if _hash_of(path) == record["hash"]), None)
+    if found is None:
+        what = f"{there[0]} has changed since it was drawn; put back what it was" if there else (
+            f"the picture {name!r} is in no folder that is known here; call fa.know_pictures(FOLDER) first"
+        )  # fmt: skip
+        raise DataError(f"{who}: {what}")
+    return _decoded(found, record["hash"], who)
 
 
 @lru_cache(maxsize=8)
 def _decoded(path: Path, hash: str, who: str) -> np.ndarray:
-    if _hash_of(path) != hash:
-        raise DataError(f"{who}: {path} has changed since it was drawn; put back what it was")
     picture = Source(path, "image").value
     if picture.dtype != torch.uint8:
         raise DataError(f"{who}: {path} holds {picture.dtype}; convert it to 8 bits")

@@ -41,6 +41,8 @@ def picture_refusal(sample: Sample, donor: Sample, camera: str) -> str:
         mine, other = sample[name], donor.streams.get(name)
         if other is None:
             continue  # it is left out where it is needed
+        if (most := max(len(mine), len(other))) > 1 and name == camera:
+            return f"{name!r} holds {most} pictures: clips are not mixed, only keyframes"
         if type(mine) is not type(other):
             return f"{name!r} is a {type(mine).__name__} and a {type(other).__name__}"
         for key in (key for kind, keys in ATTRIBUTES.items() if isinstance(mine, kind) for key in keys):
@@ -82,13 +84,10 @@ def _key_pair(sample: Sample, donor: Sample, name: str) -> tuple[int, int] | Non
     return None if j is None else (i, j)
 
 
-def share_in_region(sample: Sample, name: str, region: Region) -> float:
-    """Share of a camera's rays that run in the sectors, of a coarse grid."""
-    sensor = sample.true_rig.camera(sample[name].instance(name))
-    height, width = sensor.size
-    v, u = torch.linspace(0, height - 1, 9), torch.linspace(0, width - 1, 17)
-    grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1).reshape(-1, 2).to(torch.float64)
-    return float(rays_inside(sensor, T_ref_item(sample, name, sample.key_item(name)), region, grid).mean())
+def looks_into(sample: Sample, name: str, region: Region) -> bool:
+    """Whether a camera that sees no seam looks into a sector: its axis tells for all of its rays."""
+    axis = T_ref_item(sample, name, sample.key_item(name))[:3, 2].numpy()
+    return bool(region.holds_rays(axis))
 
 
 def cut_camera(sample: Sample, donor: Sample, camera: str, region: Region) -> Iterator[tuple[str, Stream]]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from calib import CameraSensor
+from calib import CameraSensor, Pinhole
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.transforms.mix.seams import Region
 
@@ -35,7 +35,9 @@ def donor_pixels(sensor: CameraSensor, T_ref_cam: Tensor, region: Region, size: 
     nodes = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
     known = torch.from_numpy(rays_inside(sensor, T_ref_cam, region, nodes))[None, None].float()
     mixed = F.max_pool2d(known, 2, 1) != -F.max_pool2d(-known, 2, 1)
-    asked = (F.max_pool2d(mixed.float(), 3, 1, 1)[0, 0] > 0).nonzero()  # and their neighbours
+    if not isinstance(sensor.model, Pinhole):  # a bent seam may leave a block by the edge that it came in by
+        mixed = F.max_pool2d(mixed.float(), 3, 1, 1) > 0
+    asked = mixed[0, 0].nonzero()
     blocks = (known[0, 0, :-1, :-1, None, None] > 0).numpy().repeat(BLOCK, 3).repeat(BLOCK, 2)
     pixels = BLOCK * asked.flip(1)[:, None, None] + pixel_grid((BLOCK, BLOCK))
     blocks[asked[:, 0].numpy(), asked[:, 1].numpy()] = rays_inside(sensor, T_ref_cam, region, pixels)

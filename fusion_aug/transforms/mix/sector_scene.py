@@ -87,11 +87,13 @@ class Scene:
         left = np.arange(len(azimuths))
         for camera in (*self.views, ""):
             centre = self.views[camera].poses[0][0] if camera else self.centre
-            at = left
+            at, places = left, self._ahead(centre, azimuths[left])
             if camera:
-                at = at[self.views[camera].sees(self._ahead(centre, azimuths[at]), 1)]
+                own = self.views[camera].sees(places, 1)
+                at, places = at[own], places[own]
             for other in (n for n in self.views if n != camera):
-                at = at[~self.views[other].sees(self._ahead(centre, azimuths[at]))]
+                alone = ~self.views[other].sees(places)
+                at, places = at[alone], places[alone]
             left = np.setdiff1d(left, at)
             x, y = (self.level[:2] @ centre).tolist()
             made = [Seam(azimuth, camera, (x, y)) for azimuth in azimuths[at].tolist()]

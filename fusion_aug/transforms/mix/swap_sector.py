@@ -41,8 +41,8 @@ from fusion_aug.transforms.mix.sector_pictures import (
     camera_moved,
     cut_camera,
     flat_boxes_cross,
+    looks_into,
     picture_refusal,
-    share_in_region,
     whole_camera,
 )
 from fusion_aug.transforms.mix.sector_scene import scene_of
@@ -165,7 +165,7 @@ class SwapSector(MixTransform):
 
     def _told(self, sample: Sample, donor: Sample, cameras: list[str], region: Region) -> dict[str, Any]:
         cut = region.cameras
-        whole = [n for n in cameras if n not in cut and share_in_region(sample, n, region) > 0.5]
+        whole = [n for n in cameras if n not in cut and looks_into(sample, n, region)]
         left = {
             n: "left out by sensors="
             for n, s in sample.streams.items()

@@ -131,13 +131,17 @@ def test_records_hold_the_picture_by_its_hash(folder: Path, monkeypatch: pytest.
     out = swap(sample, seed=1)
     assert str(folder) not in str(fa.history_to_json(out.history))
     assert torch.equal(fa.replay(sample, out.history)["CAM_FRONT"].image(0), out["CAM_FRONT"].image(0))
-    monkeypatch.setattr(known, "_PATHS", {})
-    with pytest.raises(fa.DataError, match="not known here"):
+    monkeypatch.setattr(known, "_FOLDERS", {})
+    with pytest.raises(fa.DataError, match="no folder that is known here"):
         fa.replay(sample, out.history)
     moved = folder.with_name("elsewhere")
     shutil.move(folder, moved)
     fa.know_pictures(moved)
     assert torch.equal(fa.replay(sample, out.history)["CAM_FRONT"].image(0), out["CAM_FRONT"].image(0))
+    for path in moved.iterdir():
+        cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(fa.DataError, match="has changed since"):
+        fa.replay(sample, out.history)
     assert fa.SwapBackground(beyond=1.0, pictures=moved).to_config()["pictures"] == str(moved)
 
 

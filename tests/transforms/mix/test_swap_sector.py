@@ -222,12 +222,14 @@ def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
     with pytest.raises(ConfigError, match="captions"):
         fa.SwapSector(captions="keep")
     mix = fa.SwapSector(sensors=SENSORS)
-    for changed, reason in (
-        (donor.with_streams({n: s for n, s in donor.streams.items() if n != LIDAR}), "it has no 'LIDAR_TOP'"),
-        (donor.with_streams({n: s for n, s in donor.streams.items() if n != "boxes"}), "only one of them has boxes"),
-        (donor.with_streams({**donor.streams, LIDAR: donor[LIDAR].with_values(intensity=donor[LIDAR]["intensity"] * 2)}),
-         "median intensities"),
-    ):  # fmt: skip
+    brighter = donor[LIDAR].with_values(intensity=donor[LIDAR]["intensity"] * 2)
+    without = {name: {n: s for n, s in donor.streams.items() if n != name} for name in (LIDAR, "boxes")}
+    for streams, reason in (
+        (without[LIDAR], "it has no 'LIDAR_TOP'"),
+        (without["boxes"], "only one of them has boxes"),
+        ({**donor.streams, LIDAR: brighter}, "median intensities"),
+    ):
+        changed = donor.with_streams(streams)
         with pytest.raises(DataError, match=reason):
             mix(sample, resources={"donors": fa.Donors([changed])})
 

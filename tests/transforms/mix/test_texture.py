@@ -72,7 +72,7 @@ def test_colours_belong_to_classes_and_to_the_draw() -> None:
     assert torch.equal(a, again) and not torch.equal(a, b)
     hue = [a[:, s].double().mean((0, 1)) / a[:, s].double().mean() for s in (slice(0, 60), slice(68, None))]
     assert float((hue[0] - hue[1]).abs().max()) > 0.03
-    out = texture(sample, seed=2)
+    out = texture(sample, seed=1)
     assert torch.equal(fa.replay(sample, out.history)["CAM_LEFT"].image(0), a)
 
 
@@ -97,7 +97,7 @@ def test_two_cameras_see_the_same_pattern() -> None:
     kept = {n: s for n, s in sample.streams.items() if n.split("/")[0] in (*names, "LIDAR_TOP")}
     sample = sample.with_streams({**kept, "LIDAR_TOP": sample.take_key("LIDAR_TOP")})
     texture = fa.RandomTexture(cameras=list(names), classes=["building"], grain=4.0, albedo=[0.1, 0.7])
-    out = texture(sample, seed=2)
+    out = texture(sample, seed=1)
     colours, common = [], torch.ones(sample["LIDAR_TOP"].loaded().rows, dtype=torch.bool)
     for name in names:
         pixels, seen = sample.project("LIDAR_TOP", name)
