@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk device formats lint bench examples docs check-devkit clean
+.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk device formats mujoco lint bench examples docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,11 @@ full-disk: $(STAMP)  ## run every format on disks of 20 sizes that are too small
 
 formats: $(STAMP)  ## make logs by lerobot, h5py, tensorflow-datasets and zarr 2, in environments of their own, and compare
 	$(BIN)/python tools/formats.py
+
+mujoco: $(STAMP)  ## tests of simulators and of the arm on other versions of MuJoCo, beside the installed one
+	for v in 3.3.7 3.10.0 4.0.0; do \
+	  $(BIN)/pip install -q --upgrade --no-deps --target out/mujoco-$$v mujoco==$$v $$(case $$v in 4*) echo mujoco-core==$$v;; esac) && \
+	  PYTHONPATH=out/mujoco-$$v OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/sim tests/synth/test_arm.py tests/synth/test_arm_parcels.py || exit 1; done
 
 bench: $(STAMP)  ## measure speed against primitives: benchmarks/results.json and a table
 	$(BIN)/python -m benchmarks

@@ -163,7 +163,8 @@ def measure(pairs: Iterator[tuple[fa.Sample, fa.Sample, int]], wanted: int, **se
         for way, points, other in by_columns(a, angles[1], angles[0]):
             pooled[f"{way}: seen"] += points
             pooled[f"{way}: other"] += other
-    told: dict[str, Any] = dict(sorted(pooled.items()))
+    none = dict.fromkeys(("strange points", "boxes with strange points"), 0)  # a Counter drops what it adds up to 0
+    told: dict[str, Any] = dict(sorted((none | pooled).items()))
     for way in ("", "column cuts: ", "whole cameras: "):
         told[f"{way}share of points in a pixel of the other, percent"] = round(
             100 * pooled[f"{way}other"] / max(1, pooled[f"{way}seen"]), 4

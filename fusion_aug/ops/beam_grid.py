@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from calib.ties import cell_of
@@ -31,8 +33,26 @@ def columns_of(azimuth: Array, columns: int) -> Array:
     return found
 
 
-def rings_by_order(xyz: Array) -> Array | None:
-    """(n,) ring of every return of a scan that lists its rings one after another, from 0 on; None of another order.
+class Listing(NamedTuple):
+    """How a scan lists its returns, ring by ring.
+
+    Attributes:
+        ring: (n,) of every return, from 0 on. spin: 1 where azimuths grow along a ring, else -1. start: radians, where
+            a ring begins.
+    """
+
+    ring: Array
+    spin: float
+    start: float
+
+    def order(self, xyz: Array, ring: Array) -> Array:
+        """(k,) the order in which such a scan lists other returns (k, 3) of rings (k,); those without a place first."""
+        along = (self.spin * (np.arctan2(xyz[:, 1], xyz[:, 0]) - self.start)) % (2 * np.pi)
+        return np.lexsort((np.nan_to_num(along), ring))
+
+
+def rings_by_order(xyz: Array) -> Listing | None:
+    """How a scan lists its rings one after another; None of another order.
 
     A new ring begins where the azimuth jumps back by more than half of a revolution. So KITTI's clouds are, also those
     that were cut to a camera's view.
@@ -45,29 +65,35 @@ def rings_by_order(xyz: Array) -> Array | None:
         return None
     azimuth = np.arctan2(xyz[there, 1], xyz[there, 0])
     elevation = np.arctan2(xyz[there, 2], np.hypot(xyz[there, 0], xyz[there, 1]))
+    best: Listing | None = None
+    least = WIDEST_RING
     for spin in (1.0, -1.0):
-        for start in (0.0, azimuth[0] - spin * 1e-3):
+        for start in (0.0, azimuth[0] - spin * 1e-3):  # where the file begins a revolution
             along = (spin * (azimuth - start)) % (2 * np.pi)
             ring = np.concatenate([[0], np.cumsum(np.diff(along) < -np.pi)])
-            if _are_rings(along, elevation, ring):
-                rings = np.zeros(len(xyz), np.int64)
-                rings[there] = ring
-                return rings
-    return None
+            spread = round(_spread(along, elevation, ring), 6)
+            if spread < least:
+                best, least = Listing(ring, spin, float(start)), spread
+    if best is None:
+        return None
+    rings = np.zeros(len(xyz), np.int64)
+    rings[there] = best.ring
+    return best._replace(ring=rings)
 
 
-def _are_rings(along: Array, elevation: Array, ring: Array) -> bool:
+def _spread(along: Array, elevation: Array, ring: Array) -> float:
+    """Median spread of the elevations of rings, radians; infinity of what are none."""
     count = int(ring[-1]) + 1
     if not FEWEST_RINGS <= count <= len(along) / 8:
-        return False
+        return np.inf
     inside = np.diff(ring) == 0
     if np.mean(np.diff(along)[inside] > 0) < FORWARD:
-        return False
+        return np.inf
     mean = mean_by(ring, elevation, count)
     spread = np.sqrt(np.maximum(mean_by(ring, elevation**2, count) - mean**2, 0))
     steps = np.diff(mean)
     one_way = max(np.mean(steps > 0), np.mean(steps < 0))
-    return bool(np.median(spread) < WIDEST_RING and one_way >= 0.9)
+    return float(np.median(spread)) if one_way >= 0.9 else np.inf
 
 
 def mean_by(groups: Array, values: Array, count: int) -> Array:

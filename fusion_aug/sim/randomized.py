@@ -108,6 +108,7 @@ class Randomized(gymnasium().Wrapper, gymnasium().utils.RecordConstructorArgs): 
         self.eyes.upload(self._world.textures)
         inner = int(digest(draws.seed, draws.episode, "reset")[:8], 16) >> 1
         observation, info = self.env.reset(seed=inner, options=options or None)
+        self._world.push(self.physics.data, draws.world)
         self._refresh()
         self._begin(draws)
         text = json.dumps(draws.to_json(), separators=(",", ":"))

@@ -137,8 +137,8 @@ class _Chain:
     """Everything that happens to one stream.
 
     Attributes:
-        clock_offset: ns, reported minus true capture times. arrivals: ns, by rows. is_late: whether they are others than
-            the capture times.
+        clock_offset: ns, reported minus true capture times. arrivals: ns, by rows. is_late: whether they are
+            others than the capture times.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ import numpy as np
 from fusion_aug.core.random import Keys
 from fusion_aug.core.ranges import Range, check_range, draw_several
 from fusion_aug.errors import ConfigError
+from fusion_aug.sim import world_forces  # noqa: F401  (registers)
 from fusion_aug.sim.packages import mujoco
 from fusion_aug.sim.world_fields import BOXES, CONSTANTS, FIELDS, TEXTURES, WorldField
 
@@ -42,6 +43,7 @@ class MujocoWorld:
         gravity: times. gravity_tilt_deg: degrees.
         light_pos: m. light_deg: degrees. light_level, headlight: times.
         colour: of geoms, material_colour, texture: times, red, green and blue.
+        force, torque: on bodies, N and Nm; joint_effort: on joints, Nm or N; during the whole episode.
         camera_pos: m. camera_deg: degrees. focal: times. principal: pixels.
 
     Raises:
@@ -74,6 +76,9 @@ class MujocoWorld:
     camera_deg: Range | Mapping[str, Range] | None = None
     focal: Range | Mapping[str, Range] | None = None
     principal: Range | Mapping[str, Range] | None = None
+    force: Range | Mapping[str, Range] | None = None
+    torque: Range | Mapping[str, Range] | None = None
+    joint_effort: Range | Mapping[str, Range] | None = None
 
     def __post_init__(self) -> None:
         for name in self.chosen():
@@ -106,7 +111,7 @@ class BoundWorld:
         self.model = model
         self._parts = {name: _Things(FIELDS[name], getattr(world, name), model) for name in world.chosen()}
         specs = [FIELDS[name] for name in self._parts]
-        arrays = {a for spec in specs for a in spec.arrays}
+        arrays = {a for spec in specs if spec.on == "model" for a in spec.arrays}
         self._stale = {s for spec in specs for s in spec.stale}
         if BOXES in self._stale:
             arrays |= {"bvh_aabb", "body_ipos"}
@@ -131,9 +136,7 @@ class BoundWorld:
             set_value(self.model, name, value)
         if set(draws) != set(self._parts):
             raise ConfigError(f"world: the draws are of {sorted(draws)}, and this world has {sorted(self._parts)}")
-        for name in FIELDS:
-            if name in draws:
-                self._parts[name].apply(self.model, draws[name])
+        self._set("model", self.model, draws)
         if BOXES in self._stale:
             self._move_boxes(draws)
         if CONSTANTS in self._stale:
@@ -141,6 +144,18 @@ class BoundWorld:
             for name, value in self._kept.items():
                 set_value(self.model, name, value)
         self.textures = self._parts["texture"].ids.tolist() if "texture" in self._parts else []
+
+    def push(self, data: Any, draws: Draws) -> None:
+        """Apply the forces of an episode, once its data are reset."""
+        used = {a for n in draws if FIELDS[n].on == "data" for a in FIELDS[n].arrays}
+        for array in used:
+            getattr(data, array)[...] = 0.0
+        self._set("data", data, draws)
+
+    def _set(self, on: str, target: Any, draws: Draws) -> None:
+        for name, spec in FIELDS.items():
+            if name in draws and spec.on == on:
+                self._parts[name].apply(target, draws[name])
 
     def stale_fields(self) -> list[str]:
         """What is drawn, and what each makes stale, as ``mass: constants``."""
@@ -190,10 +205,10 @@ class _Things:
         count = self.spec.numbers
         return {n: draw_several(r, rng, count) for n, r in zip(self.names, self.ranges, strict=True)}
 
-    def apply(self, model: Any, drawn: Mapping[str, Any]) -> None:
+    def apply(self, target: Any, drawn: Mapping[str, Any]) -> None:
         if list(drawn) != self.names:
             raise ConfigError(f"world: {self.spec.name}: the draws are of other things than this model has")
-        self.spec.set(model, self.ids, np.array([drawn[n] for n in self.names], np.float64))
+        self.spec.set(target, self.ids, np.array([drawn[n] for n in self.names], np.float64))
 
 
 COUNTS = {

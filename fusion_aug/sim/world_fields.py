@@ -34,7 +34,7 @@ class WorldField:
     Attributes:
         name, unit: as users meet them. of: kind of the model's things that each have a draw, or "world" for one draw.
         numbers: how many are drawn for each. arrays: of the model that are changed, and restored before.
-        stale: what has to be worked out anew. low, high: limits of a number. nominal: the number that changes nothing.
+        stale: what has to be worked out anew. on: "model", or "data" of what acts in an episode. low, high: limits of a number. nominal: the number that changes nothing.
     """
 
     name: str
@@ -47,6 +47,7 @@ class WorldField:
     high: float
     nominal: float
     set: Setter
+    on: str = "model"
 
 
 FIELDS: dict[str, WorldField] = {}
@@ -56,7 +57,13 @@ DEGREES = ("degrees", -180.0, 180.0, 0.0)
 
 
 def field(
-    of: str, arrays: str, said: tuple[str, float, float, float], *, numbers: int = 1, stale: tuple[str, ...] = ()
+    of: str,
+    arrays: str,
+    said: tuple[str, float, float, float],
+    *,
+    numbers: int = 1,
+    stale: tuple[str, ...] = (),
+    on: str = "model",
 ) -> Callable[[Setter], Setter]:
     """Put a function into the table under its own name; arguments as ``WorldField`` has them, ``said`` the unit,
     limits and nominal value."""
@@ -65,7 +72,7 @@ def field(
         unit, low, high, nominal = said
         name = function.__name__
         FIELDS[name] = WorldField(
-            name, unit, of, numbers, tuple(arrays.split()), stale, low, high, nominal, function
+            name, unit, of, numbers, tuple(arrays.split()), stale, low, high, nominal, function, on
         )  # fmt: skip
         return function
 

@@ -33,7 +33,8 @@ def listed(
 def test_rings_are_found_from_the_order(scan: dict) -> None:
     xyz, ring = listed(**scan)
     found = rings_by_order(xyz)
-    assert found is not None and np.array_equal(found, ring)
+    assert found is not None and (found.ring == ring).mean() > 0.995  # one that begins a ring may be lost
+    assert "start" in scan or np.array_equal(found.ring, ring)
 
 
 def test_other_orders_are_none() -> None:
@@ -55,14 +56,16 @@ def test_places_that_nobody_knows_do_not_disturb_the_others() -> None:
     xyz[::7] = np.nan
     found = rings_by_order(xyz)
     there = np.isfinite(xyz).all(1)
-    assert found is not None and np.array_equal(found[there], ring[there])
+    assert found is not None and np.array_equal(found.ring[there], ring[there])
 
 
 def test_a_real_cloud_of_kitti(real_data: Path) -> None:
     raw = np.fromfile(real_data / "kitti" / "training" / "velodyne" / "000008.bin", np.float32).reshape(-1, 4)
     xyz = raw[:, :3].astype(float)
-    ring = rings_by_order(xyz)
-    assert ring is not None and ring.max() + 1 == 46
+    found = rings_by_order(xyz)
+    assert found is not None and found.ring.max() + 1 == 46
+    ring = found.ring
+    assert (found.order(xyz, ring) == np.arange(len(xyz))).mean() > 0.98
     elevation = np.degrees(np.arctan2(xyz[:, 2], np.hypot(xyz[:, 0], xyz[:, 1])))
     middle = np.array([np.median(elevation[ring == k]) for k in range(46)])
     assert (np.diff(middle) < 0.1).all() and abs(np.diff(middle).mean() + 0.385) < 0.05, "the steps of an HDL-64E"
@@ -71,8 +74,8 @@ def test_a_real_cloud_of_kitti(real_data: Path) -> None:
 
 
 def test_columns_go_around_without_a_seam() -> None:
-    azimuth = (np.arange(360) + 0.5) * 2 * np.pi / 360 - np.pi
-    assert column_count(azimuth) == 360 and np.array_equal(columns_of(azimuth, 360), np.arange(360))
+    azimuth = (np.arange(900) + 0.5) * 2 * np.pi / 900 - np.pi
+    assert column_count(azimuth) == 900 and np.array_equal(columns_of(azimuth, 900), np.arange(900))
     assert columns_of(np.array([np.pi, -np.pi]), 360).tolist() == [0, 0]
 
 

@@ -63,6 +63,17 @@ def test_the_tables_are_those_of_the_cpu(form: dict[str, Any]) -> None:
 
 
 @pytest.mark.quick
+def test_weights_of_boxes_that_were_blended() -> None:
+    sample = batch()
+    weights = torch.linspace(0.1, 0.9, sample["boxes"].rows)
+    sample = sample.with_streams({**sample.streams, "boxes": sample["boxes"].with_values(weight=weights)})
+    here = fa.to_dense(sample, cameras=CAMERAS)["box_weights"]
+    with mock_device() as log:
+        there = fa.to_dense(sample.to(log.device), cameras=CAMERAS)["box_weights"].cpu()
+    assert torch.equal(here, there) and here.shape == (3, 5) and here[0].tolist()[3:] == [0.0, 0.0]
+
+
+@pytest.mark.quick
 def test_what_has_no_table_there_is_refused() -> None:
     with mock_device() as log:
         there = batch().to(log.device)

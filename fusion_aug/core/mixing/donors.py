@@ -19,6 +19,10 @@ MOST_TRIED = 32  # donors that are read until one fits
 KEPT = 4  # donors that stay in memory
 
 
+class NoPlace(str):
+    """Why nothing of a donor that fits finds a place in a sample, which then stays as it is."""
+
+
 class NoDonor(DataError):
     """None of the donors that were tried fits: ``reasons`` says why, ``hashes`` which they were, by their ids."""
 

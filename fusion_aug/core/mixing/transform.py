@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_aug.core.mixing.donors import Donors, Wish
+from fusion_aug.core.mixing.donors import Donors, NoDonor, NoPlace, Wish
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Context, find_transform
 from fusion_aug.core.transform import Transform
@@ -21,6 +21,7 @@ from fusion_aug.streams import Boxes3D, Stream, strings
 from fusion_aug.streams.families import Mix
 
 DONORS = "donors"  # name of the resource
+NOTHING = {"donor", "donor_hash", "why"}  # what the record of a sample holds that stays as it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +72,14 @@ class MixTransform(Transform, Mix, abstract=True):
     def plan(self, rng: np.random.Generator, sample: Sample, donor: Sample) -> dict[str, Any] | str:
         """What is taken of a donor: a JSON-able dictionary that ``mixed`` needs nothing beside.
 
-        Instead of it the reason why nothing can be taken of this donor; then another one is drawn.
+        Instead of it the reason why nothing can be taken of this donor; then another one is drawn. Where none is left,
+        a ``NoPlace`` leaves the sample as it is, with the reason in the record, and any other text is raised.
         """
         raise NotImplementedError
+
+    def nothing(self) -> dict[str, Any]:
+        """What ``mixed`` is given where nothing finds a place; where that is nothing the sample stays as it is."""
+        return {}
 
     @classmethod
     def mixed(cls, sample: Sample, donor: Sample, params: Mapping[str, Any]) -> Sample:
@@ -98,7 +104,7 @@ class MixTransform(Transform, Mix, abstract=True):
 
     # --- how it runs ----------------------------------------------------------------------------------------------
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
-        """Draw the partner, then what is taken of it.
+        """Draw the partner, then what is taken of it; where nothing finds a place, the record says ``why``.
 
         Raises:
             ConfigError: there are no donors, or something else was done to the sample before. DataError: none fits.
@@ -119,7 +125,14 @@ class MixTransform(Transform, Mix, abstract=True):
             plans[donor.id] = planned
             return ""
 
-        donor = donors.partner(sample, rng, self.wish(), refusal)
+        try:
+            donor = donors.partner(sample, rng, self.wish(), refusal)
+        except NoDonor as error:
+            fits = next((i for i, why in error.reasons.items() if isinstance(why, NoPlace)), None)
+            if fits is None:
+                raise
+            why = {"why": str(error.reasons[fits])}
+            return {"donor": fits, "donor_hash": error.hashes[fits], **self.nothing(), **why}
         return {"donor": donor.sample.id, "donor_hash": donor.hash, **plans[donor.sample.id]}
 
     @classmethod
@@ -147,6 +160,9 @@ class MixTransform(Transform, Mix, abstract=True):
         donors, parts = donors_of(context, cls.__name__), []
         for u in range(len(sample.metas)):
             params = parameters.of(u)
+            if params.keys() == NOTHING:
+                parts.append(sample.take([u]))
+                continue
             donor = donors.recorded(params["donor"], params["donor_hash"], cls.__name__)
             parts.append(cls.mixed(sample.take([u]), donor, params))
         return parts[0] if len(parts) == 1 else merge(parts)

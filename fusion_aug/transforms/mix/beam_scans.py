@@ -13,9 +13,10 @@ from torch import Tensor
 
 from calib.se3 import invert
 from fusion_aug.core.mixing.meeting import T_into, T_ref_item, partner_items
-from fusion_aug.ops.beam_grid import column_count, columns_of, mean_by, ring_shift, rings_by_order
+from fusion_aug.ops.beam_grid import Listing, column_count, columns_of, mean_by, ring_shift, rings_by_order
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Lidar
+from fusion_aug.streams.columns import take_rows
 from fusion_aug.streams.ragged import FIRST_ADDED, offsets_of
 
 Array = np.ndarray
@@ -70,6 +71,7 @@ class ScanPair:
         T_sensor_ref: (4, 4) from the receiver's reference frame to that of its sensor.
         offset: seconds after the reference time.
         cloud: the donor's scan, whose columns ``other`` has.
+        listing: how the receiver's scan lists its returns, where that alone tells its rings.
     """
 
     name: str
@@ -84,6 +86,7 @@ class ScanPair:
     T_sensor_ref: Array
     offset: float
     cloud: Lidar | None = None
+    listing: Listing | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -109,7 +112,10 @@ def scan_pairs(sample: Sample, donor: Sample) -> Iterator[ScanPair]:
             T = invert(T_ref_item(sample, name, i)).numpy()
             later = (time - sample.ref.time) * 1e-9
             grid = (*_elevations(halves), columns, scanners)
-            yield ScanPair(name, i, halves[0], halves[1] if moved is not None else None, *grid, T, later, moved)
+            listing = None if "ring" in own else rings_by_order(halves[0].xyz)
+            yield ScanPair(
+                name, i, halves[0], halves[1] if moved is not None else None, *grid, T, later, moved, listing
+            )
 
 
 def about_scanner(values: Mapping[str, Any], rows: Array, scanners: Sequence[Array]) -> Array:
@@ -144,21 +150,29 @@ def beams_refusal(sample: Sample, donor: Sample, name: str) -> str:
 
 
 def joined_scans(cloud: Lidar, parts: Sequence[tuple[ScanPair, Array, Array]]) -> Lidar:
-    """A cloud of the receiver's returns that stay and the donor's that come.
+    """A cloud of the receiver's returns that stay and the donor's that come, listed as before where that tells rings.
 
     Args:
         cloud: the receiver's. parts: of every item the pair, and (n,) bool of both which rows stay and come.
     """
     fresh = _new_instances(cloud, parts)
     taken: list[tuple[Half, Tensor, bool]] = []
-    counts = []
+    counts, orders, start = [], [], 0
     for pair, stays, comes in parts:
         chosen = [(pair.own, stays, False)] + ([(pair.other, comes, True)] if pair.other is not None else [])
         rows = [(half, torch.from_numpy(mask.nonzero()[0]), donors) for half, mask, donors in chosen]
         taken += rows
         counts.append(sum(len(r) for _, r, _ in rows))
+        if "ring" not in pair.own.values:
+            xyz, ring = (np.concatenate([getattr(h, n)[r.numpy()] for h, r, _ in rows]) for n in ("xyz", "ring"))
+            listed = np.arange(len(ring)) if pair.listing is None else pair.listing.order(xyz, ring)
+            orders.append(start + listed)
+        start += counts[-1]
     values = {n: _column(n, v, taken, fresh) for n, v in parts[0][0].own.values.items()}
     numbers = torch.cat([half.numbers[rows] for half, rows, _ in taken])
+    if orders:
+        order = torch.from_numpy(np.concatenate(orders))
+        values, numbers = take_rows(values, order), numbers[order]
     whole = cloud.realized().loaded()
     return replace(whole, values=values, offsets=offsets_of(torch.tensor(counts)), source_rows=numbers)
 
@@ -215,7 +229,7 @@ def _rings(tables: Sequence[Mapping[str, Any]], scanners: int) -> list[Array]:
         rings = [values["ring"].to(torch.int64).numpy() for values in tables]
     else:
         found = [rings_by_order(_places(values["xyz"])) for values in tables]
-        rings = [np.zeros(len(v["xyz"]), np.int64) if r is None else r for r, v in zip(found, tables, strict=True)]
+        rings = [np.zeros(len(v["xyz"]), np.int64) if r is None else r.ring for r, v in zip(found, tables, strict=True)]
         if len(rings) == 2 and all(len(r) for r in rings):
             means = []
             for ring, values in zip(rings, tables, strict=True):

@@ -69,11 +69,10 @@ def things_of(sample: Sample, pair: ScanPair, half: Half, classes: Sequence[str]
     if isinstance(boxes, Boxes3D):
         speed = boxes["velocity"].nan_to_num(0.0) if "velocity" in boxes.values else torch.zeros(boxes.rows, 3)
         names = [str(c) for c in boxes.values.get("category", [""] * boxes.rows)]
-        return [
-            Thing(k, name, *(v[k].to(torch.float64).numpy() for v in (boxes["pose"], boxes["size"], speed)))
-            for k, name in enumerate(names)
-            if matches(name, classes)
-        ]
+        columns = (boxes["pose"], boxes["size"], speed)
+        poses, sizes, speeds = (v.detach().to(torch.float64).numpy() for v in columns)
+        chosen = [k for k, name in enumerate(names) if matches(name, classes)]
+        return [Thing(k, names[k], poses[k], sizes[k], speeds[k]) for k in chosen]
     return _labelled_things(sample, pair, half, classes)
 
 

@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from fusion_aug.core.mixing.donors import NoDonor
+from fusion_aug.core.mixing.donors import NoPlace
 from fusion_aug.core.mixing.transform import new_instance
 from fusion_aug.core.ranges import Range, draw
-from fusion_aug.core.registry import Context
 from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import ConfigError
 from fusion_aug.physics.ground import fit_ground, height
@@ -23,7 +22,6 @@ from fusion_aug.streams.columns import take_rows
 from fusion_aug.transforms.mix.beam_scans import ScanPair, joined_scans, scan_pairs
 from fusion_aug.transforms.mix.copied_objects import Meeting, Thing, copied, met, things_of, turn
 from fusion_aug.transforms.mix.lidar_only import LidarMix, joined_labels, without_others
-from fusion_aug.transforms.mix.paste import NoPlace
 from fusion_aug.transforms.mix.paste_places import overlap
 
 Array = np.ndarray
@@ -102,21 +100,9 @@ class CopyInstances(LidarMix):
         copies = [{"object": t.row, "columns": c} for t, c in chosen]
         return {"copies": copies, "cameras": self.cameras, "captions": self.captions}
 
-    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
-        """Draw the partner and its objects; where no donor has one that finds a place, the record says why.
-
-        Raises:
-            ConfigError: there are no donors, or something else was done to the sample before. DataError: none fits.
-        """
-        try:
-            return super().sample_params(rng, sample, context)
-        except NoDonor as error:
-            fits = next((i for i, why in error.reasons.items() if isinstance(why, NoPlace)), None)
-            if fits is None:
-                raise
-            told = {"copies": [], "why": str(error.reasons[fits])}
-            others = {"cameras": self.cameras, "captions": self.captions}
-            return {"donor": fits, "donor_hash": error.hashes[fits], **told, **others}
+    def nothing(self) -> dict[str, Any]:
+        """No copies; cameras and captions go as in the other samples of the log."""
+        return {"copies": [], "cameras": self.cameras, "captions": self.captions}
 
     @classmethod
     def mixed(cls, sample: Sample, donor: Sample, params: Mapping[str, Any]) -> Sample:

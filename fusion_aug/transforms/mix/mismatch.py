@@ -22,7 +22,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.sample.sensors import is_selected, matches
-from fusion_aug.streams import Stream, Text, strings
+from fusion_aug.streams import Action, Signal, Stream, Text, strings
 from fusion_aug.streams.families import Fault
 from fusion_aug.transforms.mix.mismatch_poses import moving_frames, reaching, reports_truth
 from fusion_aug.transforms.mix.mismatch_words import WORDS, changeable, with_word, word_at
@@ -41,7 +41,8 @@ class Mismatch(Transform, Fault):
     changed. The data stay what they are: only what is reported of them becomes wrong, so ``realign`` undoes it exactly.
     ``misalignments`` reads kind and amount from a history, ``train.misalignment_targets`` from batches, as tensors.
 
-    Where a reported time lies beyond the recorded motion, the reported motion goes on as it was in its last 0.1 s.
+    Where a reported time lies beyond the recorded motion, the reported motion goes on as it was in its last 0.1 s. In a
+    log without any motion, such as KITTI's frames, a wrong time shows in the stamp alone.
 
     Attributes:
         kinds: those that are drawn from: time, extrinsics, word.
@@ -169,8 +170,8 @@ def turn_of(params: Mapping[str, Any]) -> Tensor:
 
 
 def timed_sensors(sample: Sample) -> list[str]:
-    """Sensors whose clock could be wrong: those of all streams but labels, sorted."""
-    return sorted({s.instance(n) for n, s in sample.streams.items() if not isinstance(s, LABELS)})
+    """Sensors whose clock could be wrong, sorted: those of all streams but labels, commands and rewards."""
+    return sorted({s.instance(n) for n, s in sample.streams.items() if not isinstance(s, (*LABELS, Action, Signal))})
 
 
 def mounted_sensors(sample: Sample) -> list[str]:

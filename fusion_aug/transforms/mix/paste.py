@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from calib.agreement import difference
-from fusion_aug.core.mixing.donors import NoDonor, Wish
+from fusion_aug.core.mixing.donors import NoPlace, Wish
 from fusion_aug.core.mixing.ground import intensity_refusal
 from fusion_aug.core.mixing.labels import box_refusal, boxes_of
 from fusion_aug.core.mixing.meeting import T_ref_item, partner_items
 from fusion_aug.core.mixing.transform import MixTransform
 from fusion_aug.core.ranges import Range, draw
-from fusion_aug.core.registry import Context
 from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
@@ -48,10 +48,6 @@ from fusion_aug.transforms.mix.surroundings import UNTRUE, without_surroundings
 PLACES = ("same", "turn")
 TRIES = 12  # azimuths that an object is tried at
 MOST_MOVED = 1.0  # pixels by which an object may lie elsewhere in the two pictures of a camera
-
-
-class NoPlace(str):
-    """Why no object of a donor that fits finds a place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,19 +139,9 @@ class PasteObjects(MixTransform):
         told = [s.to_json() for s in taken]
         return {"objects": told, "captions": self.captions, "left_out": _left_out(sample, donor)}
 
-    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
-        """Draw the partner and its objects; where no donor has one that finds a place, the record says why.
-
-        Raises:
-            ConfigError: there are no donors, or something else was done to the sample before. DataError: none fits.
-        """
-        try:
-            return super().sample_params(rng, sample, context)
-        except NoDonor as error:
-            fits = next((i for i, why in error.reasons.items() if isinstance(why, NoPlace)), None)
-            if fits is None:
-                raise
-            return {"donor": fits, "donor_hash": error.hashes[fits], "objects": [], "why": str(error.reasons[fits])}
+    def nothing(self) -> dict[str, Any]:
+        """No objects."""
+        return {"objects": []}
 
     def _placed(
         self, theirs: Boxed, mine: Boxed, row: int, taken: Sequence[Solid], rng: np.random.Generator
@@ -185,6 +171,17 @@ class PasteObjects(MixTransform):
             return why
         left = sum(returns_left(sample, donor, n, solid) for n in lidars_of(sample, 0) if n in donor.streams)
         return solid if left >= self.least_points else f"{left} of its returns are left ({self.least_points} asked)"
+
+    @classmethod
+    def donors_places(cls, params: Mapping[str, Any], xyz: Tensor) -> Tensor | None:
+        """Places around those where objects were pasted; None where some were turned, since their boxes moved."""
+        told = params["objects"]
+        if any(o["turn"] for o in told):
+            return None
+        inside = torch.zeros(len(xyz), dtype=torch.bool)
+        for o in told:
+            inside |= (xyz - xyz.new_tensor(o["place"])).norm(dim=1) <= o["reach"]
+        return inside
 
     # --- taking it ----------------------------------------------------------------------------------------------------
     @classmethod

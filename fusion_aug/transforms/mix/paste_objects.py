@@ -85,8 +85,10 @@ class Solid:
         return places
 
     def to_json(self) -> dict[str, Any]:
-        """What a record says of it."""
-        return {"row": self.row, "turn": self.turn, "ground": self.ground}
+        """What a record says of it: what it is made of again, and where it stands, ``reach`` m around ``place``."""
+        place = [round(float(x), 6) for x in self.placed()[:3, 3]]
+        reach = round(float(np.linalg.norm(self.size)) / 2, 6)
+        return {"row": self.row, "turn": self.turn, "ground": self.ground, "place": place, "reach": reach}
 
 
 class Boxed:

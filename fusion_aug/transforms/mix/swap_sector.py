@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from calib.agreement import difference
+from fusion_aug.core.mixing.donors import NoPlace
 from fusion_aug.core.mixing.ground import intensity_refusal
 from fusion_aug.core.mixing.labels import box_refusal, joined_boxes, joined_tracks, taken_boxes
 from fusion_aug.core.mixing.meeting import partner_items
@@ -139,7 +140,7 @@ class SwapSector(MixTransform):
         for _ in range(self.sectors):
             more = self._drawn(rng, sample, donor, still, moved, region)
             if isinstance(more, str):
-                return more
+                return NoPlace(more)
             region = more
         return {**region.to_json(), **self._told(sample, donor, cameras, region)}
 

@@ -86,6 +86,9 @@ def test_beams_without_a_column_are_found_from_the_order(street: tuple[fa.Sample
         for s in (key_scan(o, LIDAR) for o in (with_rings, out))
     ]
     assert rows[0].shape == rows[1].shape and np.array_equal(rows[0], rows[1])
+    twice = fa.Compose([mix, fa.MixBeams(bands=2, name="again")])  # the mix is listed as a scan is
+    again = twice(sample, seed=3, resources={"donors": fa.Donors([donor])})
+    assert sum(r.applied for r in again.history) == 2
 
 
 @pytest.mark.quick

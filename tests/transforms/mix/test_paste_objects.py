@@ -64,6 +64,14 @@ def test_boxes_come_with_names_of_their_own() -> None:
         assert set(np.flatnonzero(inside.reshape(-1, 8).any(1))) <= {k}
 
 
+def test_predicted_boxes_go_back_to_the_sample_that_they_stand_in() -> None:
+    a, b, out, params = pasted()
+    found = fa.invert(out["boxes"], out.history)
+    count = len(params["objects"])
+    assert found["sample"].tolist() == [a.id] * a["boxes"].rows + [b.id] * count
+    assert torch.equal(found["pose"], out["boxes"]["pose"])
+
+
 def test_one_return_remains_along_every_beam() -> None:
     a, _, out, params = pasted()
     before, after = key_rows(a), key_rows(out)
@@ -160,9 +168,9 @@ def test_what_comes_is_drawn_by_key_and_replayed() -> None:
     donors = {"donors": fa.Donors([b])}
     assert_same_streams(out, fa.replay(a, out.history, resources=donors))
     paste = fa.PasteObjects(n=1.0)
-    rows = {paste(a, seed=s, resources=donors).history[0].params[""]["objects"][0]["row"] for s in range(6)}
+    rows = {paste(a, seed=s, resources=donors).history[0].params[""]["objects"][0]["row"] for s in range(3)}
     assert len(rows) > 1
-    cars = fa.PasteObjects(n=9.0, classes=("vehicle.*",))(a, seed=1, resources=donors)
+    cars = fa.PasteObjects(n=2.0, classes=("vehicle.*",))(a, seed=1, resources=donors)
     assert {*cars["boxes"]["category"][a["boxes"].rows :]} == {"vehicle.car"}
 
 
