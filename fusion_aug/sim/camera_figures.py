@@ -62,3 +62,26 @@ def T_world_camera(data: Any, camera: int) -> np.ndarray:
     T[:3, :3] = data.cam_xmat[camera].reshape(3, 3) @ np.diag([1.0, -1, -1])
     T[:3, 3] = data.cam_xpos[camera]
     return T
+
+
+def resolution(model: Any, camera: int) -> tuple[int, int]:
+    """Height and width of a camera's pictures, pixels."""
+    width, height = (int(n) for n in model.cam_resolution[camera])
+    return height, width
+
+
+def camera_rotation(model: Any, camera: int) -> np.ndarray:
+    """``R_body_camera`` (3, 3), the camera's x right, y down, z forward."""
+    R = np.zeros(9)
+    mujoco().mju_quat2Mat(R, np.array(model.cam_quat[camera]))
+    return R.reshape(3, 3) @ np.diag([1.0, -1, -1])
+
+
+def rotation(vector: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) by a vector (3,) rad (Rodrigues)."""
+    angle = math.sqrt(float(vector @ vector))
+    if angle == 0:
+        return np.eye(3)
+    x, y, z = vector / angle
+    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + math.sin(angle) * K + (1 - math.cos(angle)) * (K @ K)

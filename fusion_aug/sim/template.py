@@ -15,11 +15,10 @@ from calib.replacing import replace_unchecked
 from calib.sensors import ImuSensor, WrenchSensor
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample, make_sample
-from fusion_aug.sim.camera_figures import camera_matrix
+from fusion_aug.sim.camera_figures import camera_matrix, camera_rotation
 from fusion_aug.sim.model_robot import find_root, robot_of_model
 from fusion_aug.sim.sensing import Signal
 from fusion_aug.sim.world import name_of
-from fusion_aug.sim.world_fields import camera_rotation
 from fusion_aug.streams import Camera, Imu, Stream, Taxels, Wrench
 
 WORLD = "world"

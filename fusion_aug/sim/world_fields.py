@@ -6,7 +6,6 @@ table made of them. So a draw never hangs on the one before.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 
 from fusion_aug.errors import ConfigError
-from fusion_aug.sim.camera_figures import figures, set_figures
+from fusion_aug.sim.camera_figures import camera_rotation, figures, resolution, rotation, set_figures
 from fusion_aug.sim.packages import mujoco
 
 CONSTANTS = (
@@ -34,7 +33,8 @@ class WorldField:
     Attributes:
         name, unit: as users meet them. of: kind of the model's things that each have a draw, or "world" for one draw.
         numbers: how many are drawn for each. arrays: of the model that are changed, and restored before.
-        stale: what has to be worked out anew. on: "model", or "data" of what acts in an episode. low, high: limits of a number. nominal: the number that changes nothing.
+        stale: what has to be worked out anew. on: "model", or "data" of what acts in an episode.
+        low, high: limits of a number. nominal: the number that changes nothing.
     """
 
     name: str
@@ -269,29 +269,6 @@ def principal(model: Any, ids: np.ndarray, values: np.ndarray) -> None:
     for camera, shift in zip(ids, values, strict=True):
         fx, fy, px, py = figures(model, int(camera), resolution(model, camera))
         set_figures(model, int(camera), fx, fy, px - shift[0], py - shift[1])
-
-
-def resolution(model: Any, camera: int) -> tuple[int, int]:
-    """Height and width of a camera's pictures, pixels."""
-    width, height = (int(n) for n in model.cam_resolution[camera])
-    return height, width
-
-
-def camera_rotation(model: Any, camera: int) -> np.ndarray:
-    """``R_body_camera`` (3, 3), the camera's x right, y down, z forward."""
-    R = np.zeros(9)
-    mujoco().mju_quat2Mat(R, np.array(model.cam_quat[camera]))
-    return R.reshape(3, 3) @ np.diag([1.0, -1, -1])
-
-
-def rotation(vector: np.ndarray) -> np.ndarray:
-    """Rotation (3, 3) by a vector (3,) rad (Rodrigues)."""
-    angle = math.sqrt(float(vector @ vector))
-    if angle == 0:
-        return np.eye(3)
-    x, y, z = vector / angle
-    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + math.sin(angle) * K + (1 - math.cos(angle)) * (K @ K)
 
 
 def _scale_dofs(model: Any, array: np.ndarray, ids: np.ndarray, values: np.ndarray) -> None:
