@@ -16,6 +16,7 @@ from fusion_aug.logs import Log, open_log
 from fusion_aug.logs.core.files import read_json, user_path
 from fusion_aug.logs.core.inputs import input_lines
 from fusion_aug.logs.remote.address import is_url
+from fusion_aug.run.inputs import refuse_odd_store
 from fusion_aug.run.unfinished import FACTS
 from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import Manifest
@@ -91,7 +92,7 @@ def resources_of_run(manifest: Manifest, log: Log, out: Path, overrides: Sequenc
         overrides: words of the command line; ``donors=DIR`` tells where they lie now.
 
     Raises:
-        DataError: nothing tells where they are.
+        DataError: nothing tells where they are. ConfigError: ``run.json``, which may be anybody's, names some server.
     """
     kind = manifest.header.get(DONORS)
     if kind is None or kind == SELF:
@@ -100,6 +101,8 @@ def resources_of_run(manifest: Manifest, log: Log, out: Path, overrides: Sequenc
     told = read_json(facts) if is_there(facts) else {}
     given = [value_of(w) for w in overrides if w.startswith("donors=")]
     place = given[-1] if given else told.get(DONORS) if isinstance(told, dict) else None
+    if isinstance(place, str) and not given and is_url(place):
+        refuse_odd_store(place, facts)
     if not isinstance(place, str):
         raise DataError(f"{out}: nothing tells where the donors of the run are; give them as donors=DIR")
     return donor_resources(donor_log(place, log))

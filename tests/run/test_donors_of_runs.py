@@ -79,6 +79,13 @@ def test_donors_of_another_log_are_found_again_and_watched(
     chosen = manifest(tmp_path / "out")[0]["id"]
     words = ["plugins=[mixing_of_mine]"]
     assert main(["replay", str(tmp_path / "out"), chosen, *words]) == 0
+    facts = tmp_path / "out/run.json"
+    text = facts.read_text()
+    facts.write_text(text.replace(json.dumps(str(other)), '"http://elsewhere.example/log"'))
+    capsys.readouterr()
+    assert main(["replay", str(tmp_path / "out"), chosen, *words]) == 2
+    assert "which is no object store" in capsys.readouterr().err
+    facts.write_text(text)
     shutil.move(other, tmp_path / "moved")
     capsys.readouterr()
     assert main(["replay", str(tmp_path / "out"), chosen, *words]) == 2
