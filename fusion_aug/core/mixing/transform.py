@@ -49,7 +49,7 @@ class MixTransform(Transform, Mix, abstract=True):
         "content_identity": "parts of another sample take the place of its own",
         "invertible": "what was given up is lost",
         "differentiable": "what is taken is chosen",
-        "commutes": "it stands first",
+        "commutes": "it stands first, before anything is pending",
     }
 
     def __post_init__(self) -> None:
