@@ -24,7 +24,7 @@ from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
 from fusion_aug.run.network_files import KEY, network_places
-from fusion_aug.run.picture_folders import folder_facts
+from fusion_aug.run.picture_folders import folder_facts, folders_of
 from fusion_aug.run.publishing import Publisher
 from fusion_aug.run.told import all_told
 from fusion_aug.run.unfinished import FACTS, SAMPLES, clean
@@ -89,7 +89,7 @@ def end(
             "source_root": job.log.origin,
             **{name: absolute(getattr(job.log.options, name), job.log.root) for name in job.log.format.file_options},
             **({KEY: places} if (places := network_places(job.config["pipeline"])) else {}),
-            **folder_facts(),
+            **folder_facts(folders_of(job.config["pipeline"])),
             **({"donors": job.donors.origin} if job.donors is not None else {}),
             "workers": job.config["workers"],
             "seconds": round(seconds, 3),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import user_path
-from fusion_aug.transforms.mix.pictures import PictureFolder, know_pictures, known_folders
+from fusion_aug.transforms.mix.pictures import PictureFolder, know_pictures
 
 FIELD = "pictures"  # of transforms, and key of run.json: the folders
 
@@ -26,15 +26,20 @@ def without_folder_paths(pipeline: Any) -> Any:
 
 def folder_lines(pipeline: Any) -> Iterator[str]:
     """One line for every folder, as ``input_lines`` has them."""
-    found: list[str] = []
-    _changed(pipeline, found.append)
-    for name in dict.fromkeys(found):
+    for name in folders_of(pipeline):
         yield f"- {_listing(name)} - {FIELD}/{Path(name).name}"
 
 
-def folder_facts() -> dict[str, list[str]]:
-    """What ``run.json`` says of the folders that this process knows."""
-    return {FIELD: known} if (known := known_folders()) else {}
+def folders_of(pipeline: Any) -> list[str]:
+    """The folders of a pipeline's configuration."""
+    found: list[str] = []
+    _changed(pipeline, found.append)
+    return list(dict.fromkeys(found))
+
+
+def folder_facts(folders: Sequence[str]) -> dict[str, list[str]]:
+    """What ``run.json`` says of folders: of those of a run, or that a replay was told of."""
+    return {FIELD: list(folders)} if folders else {}
 
 
 def learn_folders(facts: Mapping[str, Any], where: str) -> None:

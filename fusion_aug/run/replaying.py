@@ -29,6 +29,7 @@ from fusion_aug.run.picture_folders import folder_facts
 from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import NAME, Entry, Manifest, tree_digest
 from fusion_aug.sample.networks import known_networks
+from fusion_aug.transforms.mix.pictures import known_folders
 
 
 def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
@@ -101,6 +102,6 @@ def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path, 
     facts: dict[str, Any] = {"source_root": log.origin}
     facts |= {name: absolute(getattr(log.options, name), log.root) for name in log.format.file_options}
     facts |= {KEY: places} if (places := known_networks()) else {}
-    facts |= folder_facts()
+    facts |= folder_facts(known_folders())
     facts |= {DONORS: donors.log.origin} if (donors := resources.get(DONORS)) else {}
     write_new_text(out / "run.json", json.dumps(facts, indent=1) + "\n")
