@@ -63,6 +63,7 @@ def work(out: Path) -> None:
 def every_case() -> Iterator[tuple[str, dict[str, Array]]]:
     """Name of a case with its seed, and its results."""
     from cases import CASES
+    from donating import GivenDonors
     from generic import build
     from results import results
     from samples import make_sample
@@ -70,9 +71,13 @@ def every_case() -> Iterator[tuple[str, dict[str, Array]]]:
     from fusion_aug.core.registry import own_transforms
 
     for name in own_transforms():
+        resources = {"donors": GivenDonors()}
         for number, fields in enumerate(CASES[name]):
             for seed in SEEDS:
-                yield f"{name}-{number} seed {seed}", results(build((name, fields))(make_sample(), seed=seed))
+                yield (
+                    f"{name}-{number} seed {seed}",
+                    results(build((name, fields))(make_sample(), seed=seed, resources=resources)),
+                )
 
 
 def probe() -> dict[str, str]:
