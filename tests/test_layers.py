@@ -39,8 +39,13 @@ def layer(module: str) -> int:
     return LEVEL[module.split(".")[1]] if "." in module else LEVEL["public"]
 
 
-def test_arrows_go_down_only() -> None:
-    edges = graph(REPOSITORY, ("fusion_aug", "calib"))
+@pytest.fixture(scope="module")
+def edges() -> dict[str, set[str]]:
+    """What every module of ours imports."""
+    return graph(REPOSITORY, ("fusion_aug", "calib"))
+
+
+def test_arrows_go_down_only(edges: dict[str, set[str]]) -> None:
     up = [f"{a} -> {b}" for a in edges for b in edges[a] if layer(b) > layer(a) and a != "fusion_aug"]
     assert not up
 
@@ -52,8 +57,8 @@ def test_the_list_of_layers_is_the_tree() -> None:
     assert there - {"__init__"} == set(LEVEL)
 
 
-def test_no_import_circles() -> None:
-    assert circles(graph(REPOSITORY, ("fusion_aug", "calib"))) == []
+def test_no_import_circles(edges: dict[str, set[str]]) -> None:
+    assert circles(edges) == []
 
 
 def test_planted_circles_and_arrows_are_found(tmp_path: Path) -> None:
