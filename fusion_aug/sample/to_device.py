@@ -18,6 +18,7 @@ from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID, Block, Col
 from fusion_aug.streams.ragged import places_of_rows
 
 Streams = Mapping[str, Stream]
+CPU = torch.device("cpu")
 
 
 def brought(streams: Streams, asked: str | torch.device) -> dict[str, Stream]:
@@ -29,7 +30,7 @@ def brought(streams: Streams, asked: str | torch.device) -> dict[str, Stream]:
         streams: by name. asked: the device.
 
     Raises:
-        ConfigError: torch has no such device here, or it holds no values.
+        ConfigError: torch has no such device here. DataError: values would come back from ``meta``, which holds none.
     """
     device = _usable(asked)
     there = {n: s for n, s in streams.items() if lies_on_device(s)}
@@ -47,8 +48,6 @@ def _usable(asked: Any) -> torch.device:
     except (RuntimeError, TypeError, AssertionError) as error:  # which of them depends on the device
         why = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
         raise ConfigError(f"batch.to: torch has no device {asked!r} here ({why}); 'cpu' is always there") from None
-    if device.type == "meta":
-        raise ConfigError("batch.to: the device 'meta' holds no values; name another, such as 'cuda' or 'cpu'")
     return device
 
 
@@ -196,7 +195,13 @@ def on_host(streams: Streams, who: str) -> dict[str, Stream]:
 
 
 def from_device(stream: Stream) -> Stream:
-    """A stream with its values in the memory of the host; rows that were dropped on the device are gone."""
+    """A stream with its values in the memory of the host; rows that were dropped on the device are gone.
+
+    Raises:
+        DataError: it lies on ``meta``, where nothing has values.
+    """
+    if _device_of(stream).type == "meta":
+        raise DataError("batch.to: the device 'meta' holds no values that could be brought back")
     if isinstance(stream, ImageStream):
         return replace(stream, items=tuple(p.cpu() for p in stream.pictures), pending=(None,) * len(stream))
     held = stream.values
@@ -209,6 +214,13 @@ def from_device(stream: Stream) -> Stream:
     bounds = held.offsets
     kept = replace(stream, values=values, offsets=bounds, source_rows=None if _in_place(numbers, bounds) else numbers)
     return kept if valid is None or bool(valid.all()) else kept.select(valid)
+
+
+def _device_of(stream: Stream) -> torch.device:
+    """The device of a stream that lies on one."""
+    if isinstance(stream.values, ColumnsOnDevice):
+        return stream.values.block.device
+    return next((i.value.device for i in getattr(stream, "items", ()) if isinstance(i, PictureOnDevice)), CPU)
 
 
 def _in_place(numbers: Tensor, offsets: Tensor) -> bool:

@@ -45,9 +45,12 @@ def test_a_device_that_is_not_there_is_refused_in_a_sentence(device: object) -> 
         batch("imu").to(device)  # type: ignore[arg-type]
 
 
-def test_a_device_without_values_is_refused() -> None:
-    with pytest.raises(ConfigError, match="the device 'meta' holds no values"):
-        batch("imu").to("meta")
+def test_from_a_device_without_values_nothing_comes_back() -> None:
+    there = batch("imu", "CAM_FRONT").to("meta")  # shapes alone, with which devices are not mixed either
+    assert there["imu"].capture_times.is_cpu and there["imu"]["gyro"].device.type == "meta"
+    for name in there.streams:
+        with pytest.raises(DataError, match="'meta' holds no values that could be brought back"):
+            there.with_streams({name: there[name]}).to("cpu")
 
 
 def test_a_batch_is_copied_on_its_device() -> None:
