@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from ctypes.util import find_library
 from typing import Any
 
 from fusion_aug.errors import MissingPackage
+from fusion_aug.synth.arm import scene
 
 
 def mujoco() -> Any:
@@ -16,13 +16,7 @@ def mujoco() -> Any:
     Raises:
         MissingPackage: it is not installed.
     """
-    if "mujoco" not in sys.modules and "MUJOCO_GL" not in os.environ and find_library("EGL"):
-        os.environ["MUJOCO_GL"] = "egl"  # it is asked once, at the import; without a screen nothing else works
-    try:
-        import mujoco as module
-    except ImportError:
-        raise MissingPackage("simulated worlds need the package mujoco: pip install '.[sim]'") from None
-    return module
+    return scene.mujoco("simulated worlds need", "sim")
 
 
 def gl_context() -> Any:

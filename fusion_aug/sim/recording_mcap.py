@@ -16,17 +16,17 @@ from calib import CameraSensor, Joint, JointPose, Pinhole, Rig, Robot, TactileSe
 from calib.errors import CalibrationError
 from calib.se3 import quaternion_from_rotation, se3
 from calib.urdf_writing import robot_to_urdf
-from fusion_aug.errors import ConfigError, DataError, MissingPackage
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.new_files import write_new_text
 from fusion_aug.logs.core.robots import REFERENCE_FRAME
 from fusion_aug.logs.core.whole import whole_folder
 from fusion_aug.logs.mcap.file import encode, typestore
+from fusion_aug.logs.mcap.new_recording import Message, write_messages
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Action, Camera, Imu, JointState, Stream, TactileImage, Taxels, Wrench
 
 BASE = "base"  # of what has no joints
 RIG, URDF = "rig.yaml", "robot.urdf"
-Message = tuple[int, str, str, bytes]  # log time, topic, type, CDR bytes
 
 
 class McapEpisodes:
@@ -243,25 +243,3 @@ WRITERS: dict[type, Any] = {
     JointState: Messages.joints, Wrench: Messages.wrench, Imu: Messages.imu, Taxels: Messages.numbers,
     Action: Messages.numbers, Camera: Messages.pictures, TactileImage: Messages.pictures,
 }  # fmt: skip
-
-
-def write_messages(path: Path, messages: list[Message]) -> None:
-    """Write an MCAP file; the same bytes every time."""
-    try:
-        from mcap.writer import CompressionType, Writer
-    except ImportError:
-        raise MissingPackage("MCAP needs the packages mcap and zstandard: pip install '.[ros]'") from None
-    schemas: dict[str, int] = {}
-    channels: dict[str, int] = {}
-    with path.open("xb") as file:
-        writer = Writer(file, chunk_size=2**20, compression=CompressionType.ZSTD)
-        writer.start(profile="ros2", library="fusion_aug")
-        for _, topic, kind, _ in messages:
-            if kind not in schemas:
-                text = typestore().generate_msgdef(kind, ros_version=2)[0]
-                schemas[kind] = writer.register_schema(kind, "ros2msg", text.encode())
-            if topic not in channels:
-                channels[topic] = writer.register_channel(topic, "cdr", schemas[kind], {})
-        for time, topic, _, data in messages:
-            writer.add_message(channels[topic], time, data, time)
-        writer.finish()

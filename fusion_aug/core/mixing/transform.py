@@ -43,6 +43,7 @@ class MixTransform(Transform, Mix, abstract=True):
     scopes: ClassVar[tuple[str, ...]] = ("sample",)
     inverse: ClassVar[str] = "lossy"
     loss_reason: ClassVar[str] = "given up to another sample"
+    needs_naming: ClassVar[str] = "it needs donors, and stands before all other transforms"
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "parts of another sample take the place of its own",
         "keeps_counts": "parts of another sample take the place of its own",

@@ -26,8 +26,11 @@ DOME = 0.004  # metres, radius of a taxel
 PAD = 0.045  # metres from a finger's joint to the middle of its pad
 
 
-def mujoco() -> Any:
-    """MuJoCo.
+def mujoco(who: str = "the arm world needs", extra: str = "arm") -> Any:
+    """MuJoCo, which renders without a screen where it can.
+
+    Args:
+        who: asks for it, and extra: what installs it, for the message.
 
     Raises:
         MissingPackage: it is not installed.
@@ -37,7 +40,7 @@ def mujoco() -> Any:
     try:
         import mujoco as module
     except ImportError:
-        raise MissingPackage("the arm world needs the package mujoco: pip install '.[arm]'") from None
+        raise MissingPackage(f"{who} the package mujoco: pip install '.[{extra}]'") from None
     return module
 
 

@@ -14,13 +14,13 @@ from calib.se3 import quaternion_from_rotation, se3
 from fusion_aug.logs.core.files import millimetres
 from fusion_aug.logs.mcap.bag import BagFile, write_bag
 from fusion_aug.logs.mcap.file import McapFile, encode, typestore
+from fusion_aug.logs.mcap.new_recording import Message, write_messages
 from fusion_aug.synth.arm.gels import picture
 from fusion_aug.synth.arm.recording import ArmLog
 from fusion_aug.synth.arm.scene import JOINTS
 
 LATENCY = {"cameras": 18_000_000, "gels": 9_000_000, "other": 400_000}  # ns from capture to log
 QUALITY = 88  # of JPEG pictures
-Message = tuple[int, str, str, bytes]  # log time, topic, type, CDR bytes
 
 
 class Messages:
@@ -160,22 +160,8 @@ class Messages:
 
 def write_mcap(log: ArmLog, folder: Path) -> Path:
     """Write ``arm.mcap`` and ``metadata.yaml``; the same bytes every time."""
-    from mcap.writer import CompressionType, Writer
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path, messages, schemas, channels = folder / "arm.mcap", Messages(log).all(), dict[str, int](), dict[str, int]()
-    with path.open("wb") as file:
-        writer = Writer(file, chunk_size=2**20, compression=CompressionType.ZSTD)
-        writer.start(profile="ros2", library="fusion_aug")
-        for _, topic, kind, _ in messages:
-            if kind not in schemas:
-                text = typestore().generate_msgdef(kind, ros_version=2)[0]
-                schemas[kind] = writer.register_schema(kind, "ros2msg", text.encode())
-            if topic not in channels:
-                channels[topic] = writer.register_channel(topic, "cdr", schemas[kind], {})
-        for time, topic, _, data in messages:
-            writer.add_message(channels[topic], time, data, time)
-        writer.finish()
+    path, messages = folder / "arm.mcap", Messages(log).all()
+    write_messages(path, messages)
     counts = Counter(topic for _, topic, _, _ in messages)
     written = BagFile(path.name, messages[0][0], messages[-1][0], counts)
     write_bag(folder, [written], McapFile(path).summary()[0], {})

@@ -19,7 +19,7 @@ from fusion_aug.streams.columns import concat
 from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.ragged import FIRST_ADDED
 from fusion_aug.transforms.mix.beam_scans import joined_scans, scan_pairs
-from fusion_aug.transforms.mix.sector_clouds import _in_memory, _seen_from
+from fusion_aug.transforms.mix.sector_clouds import in_memory, seen_from
 
 UNIT = 1 << 16  # of a weight of levels, so that sums of whole numbers decide them
 BEARINGS = 180  # of a radar, around
@@ -88,7 +88,7 @@ def drawn_echoes(sample: Sample, donor: Sample, name: str, weight: float, lots: 
     Args:
         sample: receives. donor: gives. name: of the radar. weight: probability of the receiver's. lots: key.
     """
-    mine, other = _in_memory(sample, name), _in_memory(donor, name)
+    mine, other = in_memory(sample, name), in_memory(donor, name)
     parts, numbers = [], []
     for i, j in enumerate(partner_items(sample, donor, name)):
         assert j is not None and isinstance(mine, Radar)
@@ -98,7 +98,7 @@ def drawn_echoes(sample: Sample, donor: Sample, name: str, weight: float, lots: 
         grid = torch.from_numpy(chance(row_key(lots, name, i), np.arange(BEARINGS), 1 - weight))
         stays, comes = ~grid[_bearing(own["xyz"])], grid[_bearing(moved["xyz"])]
         added = {n: moved.values[n][comes] for n in own}
-        added |= _seen_from(sample, name, i, added)
+        added |= seen_from(sample, name, i, added)
         parts.append({n: concat([own[n][stays], added[n].to(own[n].dtype)]) for n in own})
         numbers.append(torch.cat([mine.row_keys[rows][stays], FIRST_ADDED + comes.nonzero()[:, 0]]))
     return mine.repacked(parts, torch.cat(numbers))

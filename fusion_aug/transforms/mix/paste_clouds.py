@@ -16,11 +16,12 @@ from fusion_aug.ops.beam_shadow import Beams, hidden_by_pasting
 from fusion_aug.ops.radar import VELOCITIES, rays_of
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import lidars_of
-from fusion_aug.sample.ego import frame_twist, radar_velocity, rig_twist, with_both_velocities
+from fusion_aug.sample.ego import frame_twist, with_both_velocities
 from fusion_aug.streams import Points, Radar
 from fusion_aug.streams.columns import concat
 from fusion_aug.streams.ragged import FIRST_ADDED
 from fusion_aug.transforms.mix.paste_objects import Boxed, Solid
+from fusion_aug.transforms.mix.sector_clouds import seen_from
 
 Array = np.ndarray
 COARSEST = np.radians(2.0)  # between two firings
@@ -118,7 +119,7 @@ def _met(
         kept = ~_behind(sample, name, i, own, solids, seconds)
         added |= _seen_along(sample, name, i, added, owner[rows], solids)
         came = _in_view(added, own, owner[rows], solids)
-        return kept, torch.from_numpy(came), added | _seen_from(sample, name, i, added)
+        return kept, torch.from_numpy(came), added | seen_from(sample, name, i, added)
     beyond = other.take_items(torch.tensor([j])).select(torch.from_numpy(owner < 0))
     hidden, covered = hidden_by_pasting(
         _beams(sample, name, i, own.values), _beams(sample, name, i, added), _beams(donor, name, j, beyond.values)
@@ -216,20 +217,6 @@ def _seen_along(
     turned = torch.tensor([bool(s.turn) for s in solids])[torch.from_numpy(owner)]
     old = added["velocity_comp"]
     return {"velocity_comp": torch.where(turned[:, None], along.to(old.dtype), old)}
-
-
-def _seen_from(sample: Sample, name: str, item: int, added: dict[str, Any]) -> dict[str, Tensor]:
-    """Raw velocities of the objects' detections as the receiver's radar measures them by its own motion."""
-    if "velocity" not in added or not len(added["xyz"]):
-        return {}
-    stream = sample[name]
-    twist = rig_twist(sample.true_rig, stream.frame, int(stream.true_capture_times[item]))
-    own = radar_velocity(sample, stream, item) if twist is None else twist[0]
-    if own is None:
-        return {"velocity": torch.full_like(added["velocity"], float("nan"))}
-    ray, _ = rays_of(added)
-    gap = (ray * own).sum(1, keepdim=True) * ray
-    return {"velocity": (added["velocity_comp"].to(torch.float64) - gap).to(added["velocity"].dtype)}
 
 
 def _like(value: Any, own: Any) -> Any:

@@ -34,7 +34,7 @@ def mixed_cloud(sample: Sample, donor: Sample, name: str, region: Region) -> Poi
         sample: receives. donor: gives. name: stream of points of both, of one class and with the same columns.
         region: what comes from the donor.
     """
-    mine, other = _in_memory(sample, name), _in_memory(donor, name)
+    mine, other = in_memory(sample, name), in_memory(donor, name)
     if "instance" in mine.values:
         apart = numbered_apart(mine["instance"].numpy(), other["instance"].numpy())
         other = other.with_values(instance=torch.from_numpy(apart).to(other["instance"].dtype))
@@ -54,7 +54,7 @@ def mixed_cloud(sample: Sample, donor: Sample, name: str, region: Region) -> Poi
         keep, take = torch.from_numpy(kept), torch.from_numpy(taken)
         added = {n: moved.values[n][take] for n in own}
         if isinstance(mine, Radar):
-            added |= _seen_from(sample, name, i, added)
+            added |= seen_from(sample, name, i, added)
         parts.append({n: concat([own[n][keep], added[n].to(own[n].dtype)]) for n in own})
         numbers.append(torch.cat([mine.row_keys[rows][keep], FIRST_ADDED + take.nonzero()[:, 0]]))
     return mine.repacked(parts, torch.cat(numbers))
@@ -107,7 +107,7 @@ def _T_between(sample: Sample, donor: Sample, name: str, i: int, j: int, later: 
     return invert(poses[0]) @ poses[1]
 
 
-def _in_memory(sample: Sample, name: str) -> Points:
+def in_memory(sample: Sample, name: str) -> Points:
     stream = sample[name].realized()
     if isinstance(stream, Radar):
         known = set(stream.values)
@@ -144,7 +144,7 @@ def _is_vehicle(xyz: Tensor) -> np.ndarray:
     return near
 
 
-def _seen_from(sample: Sample, name: str, item: int, added: dict[str, Any]) -> dict[str, Tensor]:
+def seen_from(sample: Sample, name: str, item: int, added: dict[str, Any]) -> dict[str, Tensor]:
     """Raw velocities of the donor's detections as the receiver's radar, which moves otherwise, measures them."""
     if "velocity" not in added or not len(added["xyz"]):
         return {}
