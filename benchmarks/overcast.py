@@ -55,7 +55,7 @@ def shadow_edges(sample: fa.Sample, camera: str, seed: int) -> Iterator[tuple[Ar
     world = Scenery(make_town(seed)).at((stamp - T0 * 1000) * 1e-9)
     rays = sensor.unproject(pixel_grid(sensor.size).reshape(-1, 2)).numpy() @ T[:3, :3].T
     hits = world.cast(T[:3, 3][None], rays)
-    road = (world.surfaces(hits)[2] == KINDS.index("road")).reshape(sensor.size)
+    road = (world.kinds(hits) == KINDS.index("road")).reshape(sensor.size)
     lit = np.zeros(len(rays), bool)
     lit[road.ravel()] = world.lit(type(hits)(*(getattr(hits, f)[road.ravel()] for f in hits.__dataclass_fields__)))
     lit = lit.reshape(sensor.size)

@@ -19,7 +19,8 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug merge   OUT                                               its last step, when all shards have ended
   fusion-aug inspect log=FORMAT log.root=DIR                           what a log holds and what a run makes of it
   fusion-aug check   log=FORMAT log.root=DIR pipeline=NAME [n=20]      measure a pipeline on your data
-  fusion-aug check   OUT                                               measure what a run wrote
+  fusion-aug check   OUT [--html FILE]                                 measure what a run wrote; a report as one page
+  fusion-aug check   --compare OUT OUT --html FILE                     two runs beside one another
   fusion-aug show    log=FORMAT log.root=DIR pipeline=NAME out=FILE    a picture, before and after
   fusion-aug show    OUT [index=0] out=FILE                            the same of a finished run
   fusion-aug show    ... --rerun [n=10] out=FILE.rrd [--serve]         a Rerun recording; --serve opens it in a browser
@@ -29,9 +30,11 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug sim check ENV pipeline=sim_robot +cameras.CAM=[120,160]   measure a randomized simulator
   fusion-aug synth   drive out=DIR [size=full frames=N seed=S]         make a driving log with ground truth
   fusion-aug synth   arm out=DIR [parcel=random episodes=N seed=S]     the same of a robot arm, MCAP and LeRobot
+  fusion-aug list    [transforms|presets|formats|sensors]              what there is, with a line on each
+  fusion-aug explain NAME                                              all of one: Fog, suite/fog, kitti, LidarSensor
   fusion-aug demo    DIR                                               do all of this with the sample logs
 
-  fusion-aug COMMAND --help     every option of a command
+  fusion-aug COMMAND --help     every option of a command; with log=FORMAT those of the format
   fusion-aug COMMAND ... --cfg job        print the resolved configuration and stop
   fusion-aug run -m ... seed=1,2,3        one job per combination, each in out/<name>
   --config-dir DIR              a folder with pipeline/*.yaml of your own
@@ -53,8 +56,13 @@ COMMANDS = {
     "replay": (2, 2),
     "sim": (2, 2),
     "synth": (1, 1),
+    "list": (0, 1),
+    "explain": (1, 1),
     "demo": (1, 1),
 }
+
+# command -> flags of its own, and how many words each takes
+OWN_FLAGS = {"show": {"--rerun": 0, "--serve": 0}, "check": {"--html": 1, "--compare": 2}}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +99,11 @@ def _answered(words: list[str], signals: Stoppable) -> int:
         print(__version__)
         return 0
     if words[0] not in COMMANDS:
-        return _fail(f"unknown command {words[0]!r}, expected one of {', '.join(COMMANDS)}")
+        from difflib import get_close_matches
+
+        near = get_close_matches(words[0], COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+        return _fail(f"unknown command {words[0]!r}; {hint}")
     from fusion_aug.errors import USER_ERRORS
 
     try:
@@ -142,16 +154,17 @@ def dispatch(command: str, words: list[str]) -> int:
     if "-h" in words or "--help" in words:
         from fusion_aug.run.helping import command_help
 
-        print(command_help(command))
+        named = [w.partition("=")[2] for w in words if w.startswith(("log=", "output="))]
+        print(command_help(command, named[-1] if named else None))
         return 0
+    flags, words = _own_flags(command, words)
     fewest, most = COMMANDS[command]
     positionals: list[str] = []
     while words and len(positionals) < most and _is_positional(words[0]):
         positionals.append(os.path.expanduser(words.pop(0)))  # noqa: PTH111
     if len(positionals) < fewest:
         raise ConfigError(f"{command}: expected {fewest} word(s) after the command; see fusion-aug {command} --help")
-    flags = {w for w in words if w in ("--rerun", "--serve")} if command == "show" else set()
-    multirun, show_config, extra_dir, overrides = _flags(command, [w for w in words if w not in flags])
+    multirun, show_config, extra_dir, overrides = _flags(command, words)
     if show_config and positionals:
         raise ConfigError("--cfg job: with OUT or MANIFEST the settings are those of its manifest")
     if show_config:
@@ -171,11 +184,13 @@ def dispatch(command: str, words: list[str]) -> int:
 
         return bank_command(overrides, extra_dir)
     if command == "check":
-        return commands.check_command(positionals, overrides, extra_dir)
+        from fusion_aug.run.check_command import check_command
+
+        return check_command(positionals, overrides, extra_dir, flags)
     if command == "show":
         from fusion_aug.run.showing import show_command
 
-        return show_command(positionals, overrides, extra_dir, flags)
+        return show_command(positionals, overrides, extra_dir, set(flags))
     if command == "search":
         from fusion_aug.run.searching import search_command
 
@@ -184,6 +199,10 @@ def dispatch(command: str, words: list[str]) -> int:
         from fusion_aug.run.replaying import replay_command
 
         return replay_command(positionals, overrides, extra_dir)
+    if command in ("list", "explain"):
+        from fusion_aug.run.explaining import explain_command, list_command
+
+        return (list_command if command == "list" else explain_command)(positionals, overrides, extra_dir)
     if command == "synth":
         return commands.synth_command(positionals, overrides)
     if command == "sim":
@@ -204,6 +223,23 @@ def _is_positional(word: str) -> bool:
         return False
     key, equals, _ = word.partition("=")
     return not equals or not key.replace(".", "_").isidentifier() or os.path.exists(path)  # noqa: PTH110
+
+
+def _own_flags(command: str, words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Flags that only this command has, with the words that each takes, and what is left."""
+    from fusion_aug.errors import ConfigError
+
+    known, found, rest = OWN_FLAGS.get(command, {}), dict[str, list[str]](), list[str]()
+    queue = [part for w in words for part in (w.split("=", 1) if w.partition("=")[0] in known else [w])]
+    while queue:
+        word = queue.pop(0)
+        if word not in known:
+            rest.append(word)
+            continue
+        found[word] = [queue.pop(0) for _ in range(min(known[word], len(queue)))]
+        if len(found[word]) < known[word]:
+            raise ConfigError(f"{word}: expected {known[word]} word(s) after it")
+    return found, rest
 
 
 def _flags(command: str, words: list[str]) -> tuple[bool, bool, str | None, list[str]]:
@@ -230,7 +266,10 @@ def _flags(command: str, words: list[str]) -> tuple[bool, bool, str | None, list
             else:
                 extra_dir = value
         elif word.startswith("-") or ("=" not in word and not word.startswith("~")):
-            raise ConfigError(f"{word!r} is not understood; options are key=value, see fusion-aug {command} --help")
+            example = f", as {word.lstrip('-')}=VALUE" if word.startswith("--") and word != "--" else ""
+            raise ConfigError(
+                f"{word!r} is not understood; options are key=value{example}; see fusion-aug {command} --help"
+            )
         else:
             overrides.append(word)
     return multirun, show_config, extra_dir, overrides

@@ -122,26 +122,28 @@ from fusion_aug.train import (
 )
 from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
+from fusion_aug.transforms.generative.diffusion_model import know_model
+from fusion_aug.transforms.generative.gate import Gate, Verdict
 from fusion_aug.transforms.mix import Misalignment, PictureFolder, know_pictures, misalignments, realign
 
 __all__ = [
     "Action", "add_mirror_words", "Adversary", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose",
     "BodyTwist", "Boxes2D", "Boxes3D", "boxes_from", "ByDifficulty", "Call", "Camera", "categorical", "collate",
     "Column", "compiled", "Compose", "ConfigError", "Context", "corners", "covariance", "DataError", "decode_rle",
-    "Depth", "Donors", "drop_features", "duration", "EgoPose", "encode_rle", "extent", "FusionAugError", "handles",
-    "HardExamples", "HeightMap", "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu",
+    "Depth", "Donors", "drop_features", "duration", "EgoPose", "encode_rle", "extent", "FusionAugError", "Gate",
+    "handles", "HardExamples", "HeightMap", "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu",
     "in_one_buffer", "InexactInverse", "intensity", "invert", "joint", "joint_force", "JointState", "Keypoints2D",
-    "Keypoints3D", "know_network", "know_pictures", "label", "length", "Lidar", "losses", "MagneticReading",
-    "make_sample", "map_vectors", "MapElement", "MapElements", "Matches", "matches", "merge", "Misalignment",
-    "misalignment_targets", "misalignments", "Mix", "mix_features", "Mount", "objects_mask", "Occupancy",
-    "Occurrences", "Odometry", "OneOf", "Opacity", "open_log", "ParameterRows", "Photometric", "PictureFolder",
-    "pipeline", "PlanarScan", "PointOp", "PointReading", "Points", "polar", "pose", "PosePath", "position", "preset",
-    "Radar", "radial_velocity", "Ragged", "RandAugment", "RandomApply", "Range", "RangeReading", "rasterize_map",
-    "realign", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay", "retrieval_margins", "RobotState",
-    "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar", "Scene", "Schedule",
+    "Keypoints3D", "know_model", "know_network", "know_pictures", "label", "length", "Lidar", "losses",
+    "MagneticReading", "make_sample", "map_vectors", "MapElement", "MapElements", "Matches", "matches", "merge",
+    "Misalignment", "misalignment_targets", "misalignments", "Mix", "mix_features", "Mount", "objects_mask",
+    "Occupancy", "Occurrences", "Odometry", "OneOf", "Opacity", "open_log", "ParameterRows", "Photometric",
+    "PictureFolder", "pipeline", "PlanarScan", "PointOp", "PointReading", "Points", "polar", "pose", "PosePath",
+    "position", "preset", "Radar", "radial_velocity", "Ragged", "RandAugment", "RandomApply", "Range", "RangeReading",
+    "rasterize_map", "realign", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay", "retrieval_margins",
+    "RobotState", "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar", "Scene", "Schedule",
     "search_policy", "SegmentationMask", "set_epoch", "Signal", "sim", "SomeOf", "Source", "Space", "specific_force",
     "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense", "to_mmdet3d",
-    "to_openpcdet", "to_policy", "Transform", "TrivialAugment", "UnhandledStream", "ValidityMask", "views",
+    "to_openpcdet", "to_policy", "Transform", "TrivialAugment", "UnhandledStream", "ValidityMask", "Verdict", "views",
     "Waypoints", "with_waypoints", "WorstOf", "Wrench", "write_log", "ZeroGradient",
     *_transforms,
 ]  # fmt: skip

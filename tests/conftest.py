@@ -26,7 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    """What takes processors of this process, of the other workers and of processes that tests start, and tests nothing.
+
+    To compile all of us takes each of them a second or two, so bytecode is kept; threads that wait do not spin.
+    """
     torch.set_num_threads(1)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,9 +42,11 @@ def pytest_collection() -> Generator[None, object, object]:
     Tests make thousands of small objects, among which it is looked for less often than Python does by itself.
     """
     gc.disable()
+    sys.dont_write_bytecode = False
     try:
         return (yield)
     finally:
+        sys.dont_write_bytecode = True  # what a test writes twice in a second would run as it was first
         gc.freeze()
         gc.set_threshold(7_000)
         gc.enable()

@@ -7,7 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -114,28 +114,35 @@ def jpeg(width: int, height: int, scans: int = 0) -> bytes:
     return b"\xff\xd8" + table + codes + frame + one * scans + b"\xff\xd9"
 
 
-PICTURES = {
-    "PNG of 100,000 x 100,000": png(100_000, 100_000),
-    "PNG of 30,000 x 30,000, 16 bits": png(30_000, 30_000, 16, color=6),
-    "PNG of 2^31 x 1": png(2**31 - 1, 1),
-    "PNG of 0 x 0": png(0, 0),
-    "PNG with a text of 1 GiB": png(320, 96, chunks=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**28)))),
-    "PNG with a profile of 256 MiB": png(320, 96, chunks=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**28)))),
-    "JPEG of 65,535 x 65,535": jpeg(65_535, 65_535, 1),
-    "JPEG of 8,000 x 8,000 in 5,000 scans": jpeg(8000, 8000, 5000),
-    "TIFF": b"II*\0\x08\0\0\0" + bytes(64),
-    "a picture of text": b"P3 100000 100000 255\n1",
+@cache
+def packed_zeros(name: bytes) -> bytes:
+    """A chunk that holds 256 MiB of zeros. To pack them takes a second, in each process that asks."""
+    return chunk(name, b"a\0\0" + zlib.compress(bytes(2**28)))
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "PNG of 100,000 x 100,000": lambda: png(100_000, 100_000),
+    "PNG of 30,000 x 30,000, 16 bits": lambda: png(30_000, 30_000, 16, color=6),
+    "PNG of 2^31 x 1": lambda: png(2**31 - 1, 1),
+    "PNG of 0 x 0": lambda: png(0, 0),
+    "PNG with a text of 1 GiB": lambda: png(320, 96, chunks=packed_zeros(b"zTXt")),
+    "PNG with a profile of 256 MiB": lambda: png(320, 96, chunks=packed_zeros(b"iCCP")),
+    "JPEG of 65,535 x 65,535": lambda: jpeg(65_535, 65_535, 1),
+    "JPEG of 8,000 x 8,000 in 5,000 scans": lambda: jpeg(8000, 8000, 5000),
+    "TIFF": lambda: b"II*\0\x08\0\0\0" + bytes(64),
+    "a picture of text": lambda: b"P3 100000 100000 255\n1",
 }
 
 
-def _picture(root: Path, outside: Path, pattern: str, raw: bytes) -> None:
+def _picture(root: Path, outside: Path, pattern: str, make: Callable[[], bytes]) -> None:
+    raw = make()
     for path in root.rglob(pattern):
         path.write_bytes(raw)
 
 
 for _base, _pattern in (("kitti", "*.png"), ("argoverse2", "*.jpg"), ("nuscenes", "*.jpg"), ("folder", "*.png")):
-    for _name, _raw in PICTURES.items():
-        CASES[f"{_base}: {_name}"] = Hand(_base, partial(_picture, pattern=_pattern, raw=_raw))
+    for _name, _make in PICTURES.items():
+        CASES[f"{_base}: {_name}"] = Hand(_base, partial(_picture, pattern=_pattern, make=_make))
 
 
 # --- videos -----------------------------------------------------------------------------------------------------------

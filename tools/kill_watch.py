@@ -90,6 +90,7 @@ class Events:
         """A file is about to be written: where it is the one to stop in, the kernel ends the process at half of it."""
         if self.point is not None and self.point.file == len(self.files):
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            sys.dont_write_bytecode = True  # Python 3.11 would leave the half of it that fits
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.point.half, self.point.half))
         self.files.append(Written(os.path.realpath(path), 0, len(self.seen)))
 

@@ -17,61 +17,24 @@ from fusion_aug.core.device.rules import Step, lacking, plans_whole, rule_for
 from fusion_aug.core.promises import PROMISES
 from fusion_aug.core.registry import TRANSFORMS, family_of, is_invariant, own_transforms, resolve
 from fusion_aug.core.transform import Transform
-from fusion_aug.errors import UnhandledStream
 from fusion_aug.logs import FORMATS, open_log
 from fusion_aug.logs.core.contents import COMMON_PARTS, FIELD, Part
 from fusion_aug.logs.mcap.cloud_fields import meaning_rows
 from fusion_aug.logs.mcap.rules import NO_MOTION
 from fusion_aug.logs.mcap.table import table_rows
+from fusion_aug.run.effects import BUILT_IN, CHANGES, INVARIANT, LEAVES_OUT, NOTHING, effect
 from fusion_aug.sample import Sample
-from fusion_aug.streams import (
-    Action,
-    BodyPose,
-    Boxes2D,
-    Boxes3D,
-    Camera,
-    Depth,
-    EgoPose,
-    HeightMap,
-    Imu,
-    JointState,
-    Keypoints2D,
-    Keypoints3D,
-    Lidar,
-    MapElements,
-    Occupancy,
-    Odometry,
-    Radar,
-    SegmentationMask,
-    Stream,
-    TactileImage,
-    Taxels,
-    Text,
-    Waypoints,
-    Wrench,
-)  # fmt: skip
+from fusion_aug.streams import Stream, Text
 
-BUILT_IN: tuple[type[Stream], ...] = (
-    Camera, Depth, SegmentationMask, Lidar, Radar, Boxes3D, Boxes2D, Waypoints, MapElements, Occupancy, EgoPose,
-    Odometry, Imu, Text, JointState, Wrench, Taxels, TactileImage, HeightMap, BodyPose, Action, Keypoints3D,
-    Keypoints2D,
-)  # fmt: skip
 CALIBRATION = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (reported)", "Kinematic": "extrinsics"}
 DRIVE, WITH_DEPTH = Path(__file__).parents[1] / "datasets" / "drive", 7  # a keyframe whose cameras have depth streams
+SIGNS = {CHANGES: "●", INVARIANT: "·", LEAVES_OUT: "○", NOTHING: ""}
 BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
 
 
 def cell(transform: type[Transform], stream: type[Stream]) -> str:
     """What a transform does to a kind of stream."""
-    if is_invariant(transform, stream):
-        return "·"
-    if resolve(transform, stream) or issubclass(stream, getattr(transform, "takes", ())):
-        return "●"
-    if issubclass(stream, getattr(transform, "leaves_out", ())):
-        return "○"
-    if getattr(transform, "strict", False):
-        raise UnhandledStream(f"{transform.__name__} has no rule for {stream.__name__}")
-    return ""
+    return SIGNS[effect(transform, stream)]
 
 
 def on_a_device(transform: type[Transform], sample: Sample) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
+from calib.replacing import replace_unchecked
 from fusion_aug.check.geometry import lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.core.parameters import ParameterRows
@@ -18,7 +20,7 @@ from fusion_aug.core.registry import Call, Context, find_transform, resolve
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.sample import Sample
-from fusion_aug.sample.depth import projected
+from fusion_aug.sample.depth import cached_with_stream, projected
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Camera, Depth, Points, Stream
 from fusion_aug.transforms.weather.camera import VISIBLE
@@ -95,18 +97,27 @@ def air_behind(view: WeatherView, state: WeatherState, pixels: Array) -> Array:
 
 
 def split_points(sample: Sample) -> tuple[Sample, Sample]:
-    """Split a sample: without depth streams and a fifth of every cloud's points, and with that fifth only."""
+    """Split a sample: without depth streams and a fifth of every cloud's points, and with that fifth only.
+
+    The next weather gets the same streams, with which distances are cached; pictures too are other than the sample's.
+    """
     kept: dict[str, Stream] = {}
     out: dict[str, Stream] = {}
     for name, stream in sample.streams.items():
         if isinstance(stream, Depth):
             continue
         kept[name] = out[name] = stream
-        if isinstance(stream, Points) and name in lidars(sample):
-            cloud = stream.realized()
-            chosen = torch.from_numpy(np.random.default_rng(SEED).random(cloud.rows) < HELD_OUT)
-            kept[name], out[name] = cloud.select(~chosen), cloud.select(chosen)
+        if isinstance(stream, Camera):
+            kept[name] = cached_with_stream(stream, "beside split points", [stream], partial(replace_unchecked, stream))
+        elif isinstance(stream, Points) and name in lidars(sample):
+            kept[name], out[name] = cached_with_stream(stream, "split", [stream], partial(_split, stream))
     return sample.with_streams(kept), sample.with_streams(out)
+
+
+def _split(stream: Points) -> tuple[Points, Points]:
+    cloud = stream.realized()
+    chosen = torch.from_numpy(np.random.default_rng(SEED).random(cloud.rows) < HELD_OUT)
+    return cloud.select(~chosen), cloud.select(chosen)
 
 
 def probe_lidar_points(

@@ -55,13 +55,11 @@ def choose_dots(sample: Sample, camera: str, cloud: str, P: Tensor) -> Dots:
     inside = visible & (uv > margin).all(1) & (uv < far - margin).all(1)
     rows = inside.nonzero()[:, 0]
     # a fixed shuffle, so that the dots spread over the picture
-    order = np.random.default_rng(0).permutation(len(rows))
+    rest = rows[torch.from_numpy(np.random.default_rng(0).permutation(len(rows)))]
     chosen: list[int] = []
-    for row in rows[torch.from_numpy(order)].tolist():
-        if len(chosen) == DOTS:
-            break
-        if all(float((uv[row] - uv[c]).norm()) > apart for c in chosen):
-            chosen.append(row)
+    while len(rest) and len(chosen) < DOTS:
+        chosen.append(int(rest[0]))
+        rest = rest[(uv[rest] - uv[chosen[-1]]).norm(dim=1) > apart]
     return Dots(xyz[chosen], sigma)
 
 

@@ -82,10 +82,10 @@ def measurement(name: str) -> Callable[[Measure], Measure]:
 
 def combine(rows: Sequence[Row]) -> list[Row]:
     """Join rows of the same measurement and sensor; what was not compared stays a row of its own."""
-    joined: dict[tuple[str, str, bool], Row] = {}
+    alike: dict[tuple[str, str, bool], list[Row]] = {}
     for row in rows:
-        key = (row.measurement, row.sensor, row.compared)
-        if key in joined:
-            row = replace(joined[key], values=np.concatenate([joined[key].values, row.values]), reason=row.reason)
-        joined[key] = row
-    return list(joined.values())
+        alike.setdefault((row.measurement, row.sensor, row.compared), []).append(row)
+    return [
+        replace(same[0], values=np.concatenate([r.values for r in same]), reason=same[-1].reason)
+        for same in alike.values()
+    ]

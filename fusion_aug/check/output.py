@@ -37,6 +37,7 @@ OPTIONAL_FIELDS = {
     "receive_times": ("receive times", "delays", "the format holds one time of each item"),
     "clock_offset": ("clock offset", "clock", "files hold what the clock says; the manifest says how far it is off"),
 }
+WHOLE_LOG = ""  # in the place of the id of a sample
 NO_PLACE = "the format has no place for it"
 ONE_FOR_ALL = "the format holds one for all items, which is compared; the others are left out"
 NOT_RECEIVED = "no item of it was received, and the format stores nothing for that"
@@ -44,8 +45,8 @@ NOT_RECEIVED = "no item of it was received, and the format stores nothing for th
 
 def compare_run(
     source: Log, written: Log, manifest: Manifest, resources: Mapping[str, Any] | None = None
-) -> Iterator[list[Row]]:
-    """Rows of every sample of a manifest, and at the end those of the whole log and of its weathers.
+) -> Iterator[tuple[str, list[Row]]]:
+    """Id and rows of every sample of a manifest; at the end, without an id, those of the whole log and of its weathers.
 
     Args:
         source, written: input and output. manifest: of the run. resources: what its transforms found by name.
@@ -59,7 +60,7 @@ def compare_run(
         made = replay(before, entry.history, resources=resources)
         alone = entry.id != entry.source or "replayed" in manifest.header
         expected = writer.as_read_back(made, before, standalone=alone)
-        yield [
+        rows = [
             compare_files(made, before, writer, entry),
             *rows_left_out(made, expected, writer),
             *compare_sample(expected, written, writer, entry),
@@ -67,6 +68,7 @@ def compare_run(
             *facts.rows(entry),
             *classes.rows(entry, before),
         ]
+        yield entry.id, rows
         for params in drawn_weather(entry.history):
             probe.add(before, params)
     roots, suffixes = (source.root, written.root), (e.id.removeprefix(e.source) for e in manifest.entries)
@@ -74,8 +76,8 @@ def compare_run(
     unreached = compare_unreached(source, written.root, manifest.header)
     pairs = [(e.source, losses.names.get(e.id, e.id)) for e in manifest.entries]
     facts_kept = compare_kept_facts(*roots, manifest.header, pairs)
-    yield [*losses.rest(), *kept, *facts_kept, *unreached, *compare_episode_tables(*roots)]
-    yield probe.table()
+    yield WHOLE_LOG, [*losses.rest(), *kept, *facts_kept, *unreached, *compare_episode_tables(*roots)]
+    yield WHOLE_LOG, probe.table()
 
 
 def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry) -> Row:

@@ -165,6 +165,11 @@ def resolve(transform: type, stream: type) -> Handler | None:
     return None if pair is None else _HANDLERS[pair]
 
 
+def has_rules(transform: type) -> bool:
+    """Whether a transform works by rules for kinds of streams at all, and not on a rig or by partners alone."""
+    return any(t in transform.__mro__ and s is not Opaque for t, s in _HANDLERS)
+
+
 def works_by_item(transform: type, stream: type) -> bool:
     """Whether the handler for a pair leaves the items that are not in ``Call.asked`` as they are."""
     return registered_pair(transform, stream) in _BY_ITEM

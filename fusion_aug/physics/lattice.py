@@ -71,6 +71,10 @@ def particles_around(
         diameter = diameter[:count]
         velocity = np.empty((count, 3))
         velocity[:, 0], velocity[:, 1], velocity[:, 2] = wind[0], wind[1], -particles.fall_speed(diameter)
-        gap = places[:count] * side + velocity * seconds - place
-        offset = (gap + side / 2) % side - side / 2
+        offset = places[:count] * side
+        offset += velocity * seconds
+        offset -= place
+        offset += side / 2
+        offset -= np.floor(offset / side) * side  # the remainder, exactly, since sides are powers of two
+        offset -= side / 2
         yield ParticleBlock(offset.astype(np.float32), diameter, velocity, side / 2, level)

@@ -24,10 +24,11 @@ def stream_table(streams: Mapping[str, StreamAccount], words: Mapping[str, str] 
     for name in ("stream", "items", "points or boxes", "lost", "gained"):
         table.add_column(name, justify="left" if name in ("stream", "lost", "gained") else "right")
     for name, own in streams.items():
-        rows = _change(own["rows"]) if "rows" in own else "copied, not counted" if "uncounted" in own else ""
-        lost = [*_reasons(own.get("lost"), words), *_reasons(own.get("items_lost"), words, " items")]
-        added = [*_reasons(own.get("added")), *_reasons(own.get("items_added"), None, " items")]
-        table.add_row(printable(name), _change(own["items"]), rows, "\n".join(lost), "\n".join(added))
+        rows = change(own["rows"]) if "rows" in own else "copied, not counted" if "uncounted" in own else ""
+        lost = [*reasons(own.get("lost"), words), *reasons(own.get("items_lost"), words, " items")]
+        added = [*reasons(own.get("added")), *reasons(own.get("items_added"), None, " items")]
+        lines = ("\n".join(map(printable, some)) for some in (lost, added))
+        table.add_row(printable(name), change(own["items"]), rows, *lines)
     return table
 
 
@@ -38,18 +39,24 @@ def label_table(streams: Mapping[str, StreamAccount]) -> Table | None:
         table.add_column(name, justify="right" if name == "points" else "left")
     for name, own in streams.items():
         for key, pair in own.get(LABELS, {}).items():
-            table.add_row(printable(name), printable("unlabelled" if key == "-1" else key), _change(pair))
+            table.add_row(printable(name), printable("unlabelled" if key == "-1" else key), change(pair))
     return table if table.row_count else None
 
 
-def _change(pair: Sequence[int]) -> str:
+def change(pair: Sequence[int]) -> str:
+    """A number before and after, once where it is the same."""
     before, after = pair
     return f"{before:,}" if before == after else f"{before:,} -> {after:,}"
 
 
-def _reasons(counts: Mapping[str, int] | None, words: Mapping[str, str] | None = None, unit: str = "") -> list[str]:
+def reasons(counts: Mapping[str, int] | None, words: Mapping[str, str] | None = None, unit: str = "") -> list[str]:
+    """Counts by their reasons, in words.
+
+    Args:
+        counts: reason -> how many. words: reason -> what it means, where that is known. unit: of the counts.
+    """
     pairs = [(reason, n, (words or {}).get(reason, "")) for reason, n in (counts or {}).items()]
-    return [f"{n:,}{unit} {printable(reason)}{f': {word}' if word else ''}" for reason, n, word in pairs]
+    return [f"{n:,}{unit} {reason}{f': {word}' if word else ''}" for reason, n, word in pairs]
 
 
 def group_table(groups: Sequence[Group], what: str, unit: str) -> Table:

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
-from fusion_aug.check.output import compare_run
-from fusion_aug.core.compose import named_leaves
-from fusion_aug.core.engine import Run, run
-from fusion_aug.core.random import Keys
-from fusion_aug.core.registry import Context, transform_class
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run import report
-from fusion_aug.run.account_report import printable
-from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
-from fusion_aug.run.donating import resources_of_run
+from fusion_aug.run.check_command import report_of_run
+from fusion_aug.run.checking import EXIT_OK
+from fusion_aug.run.config import build_pipeline, compose_config, import_plugins
 from fusion_aug.run.execute import check_options, execute
-from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
 from fusion_aug.run.job import Job
-from fusion_aug.run.links import refuse_links
 from fusion_aug.run.progress import progress_bar
 from fusion_aug.run.publishing import with_stage
-from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
+from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.sweeping import sweep
-from fusion_aug.run.words import value_of
-from fusion_aug.safe.guard import reads_file
-from fusion_aug.transforms.weather import Weather
-
-EXIT_OK, EXIT_OVER_LIMIT = 0, 1  # 2, bad input, is given by ``cli``
+from fusion_aug.run.unfinished import REPORT
 
 
 def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None) -> int:
@@ -45,91 +30,25 @@ def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None)
         check_options(config)
         build_pipeline(config["pipeline"])  # every job is looked at before the first one runs
         configs.append((name, config | ({"out": f"{str(config['out']).rstrip('/')}/{name}"} if multirun else {})))
+    codes = [EXIT_OK]
     for name, config in configs:
         if multirun:
             report.OUT.print(name, style="bold", markup=False)
-        one_run(config)
-    return EXIT_OK
+        codes.append(one_run(config))
+    return max(codes)
 
 
-def one_run(config: dict[str, Any]) -> None:
-    """Run one job, or print what it would do."""
+def one_run(config: dict[str, Any]) -> int:
+    """Run one job, or print what it would do; returns the exit code of its report, if one is asked for."""
     job = Job(with_stage(config) if is_url(config["out"]) else config)
     _, changed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), job.log, config["output"])
     if config["dry_run"]:
         report.dry_run(job, changed)
-        return
+        return EXIT_OK
     with progress_bar("augmenting", report.ERR) as update:
         result = execute(job, update)
     report.run_summary(job, result, changed)
-
-
-def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
-    """Measure a pipeline on a log, or what a run wrote."""
-    rows = (
-        check_written(output_at(positionals[0], overrides), overrides, extra_dir)
-        if positionals
-        else check_pipeline(overrides, extra_dir)
-    )
-    report.OUT.print(report.check_table(rows))
-    failed = [r for r in rows if r.status == "FAIL"]
-    for row in failed:
-        if row.measurement == "unreadable":
-            report.OUT.print(printable(row.reason), style="yellow")
-    report.OUT.print(verdict(rows), style="bold red" if failed else "green")
-    return EXIT_OVER_LIMIT if failed else EXIT_OK
-
-
-def verdict(rows: Sequence[Row]) -> str:
-    """The last line of a check: how many figures hold, and how many things were not compared."""
-    figures = sum(row.compared for row in rows)
-    failed, rest = sum(row.status == "FAIL" for row in rows), len(rows) - figures
-    held = f"{failed} of {figures} figures are over their limit" if failed else f"all {figures} figures hold"
-    return f"{held}, {rest} not compared" if rest else held
-
-
-def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]:
-    """Measure the geometry of a pipeline on a log."""
-    config = compose_config("check", overrides, extra_dir)
-    if type(config["n"]) is not int or config["n"] < 1:
-        raise ConfigError(f"n: expected a whole number of at least 1, got {config['n']!r}")
-    import_plugins(config["plugins"])
-    log = build_log(config["log"], config["storage"])
-    whole, seed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), log)[0], int(config["seed"])
-    pipeline = geometry_only(whole)
-    weathers = [(p, t) for p, t in named_leaves(whole) if isinstance(t, Weather)]
-    rows: list[Row] = []
-    pairs = []
-    for source in itertools.islice(log, int(config["n"])):
-        draws = Run(Keys(seed), Context({}))
-        drawn = [d for p, t in weathers for d in draws.draw(t, source, 0, p).values()]
-        pairs.append(Pair(source, run(pipeline, source, seed=seed), tuple(drawn)))
-    for measure in MEASUREMENTS.values():
-        rows += measure(pairs)
-    return combine(rows)
-
-
-def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) -> list[Row]:
-    """Compare what a run wrote with what it should have written."""
-    manifest = run_manifest(out)
-    source = source_log(manifest, out, overrides, extra_dir)
-    refuse_links(out, follow_links=getattr(source.options, "follow_links", None))
-    for record in {(r.name, r.version): r for e in manifest.entries for r in e.history}.values():
-        transform_class(record)
-    written = written_log(manifest, out, source)
-    resources = resources_of_run(manifest, source, out if out.is_dir() else out.parent, overrides)
-    select = [value_of(w) for w in overrides if w.startswith("log.select=")]
-    if select:
-        sources = {e.id: e.source for e in manifest.entries}
-        kept = select_ids(list(sources), select[-1], lambda i: [i, *source.names_of(sources[i])], str(out))
-        manifest = replace(manifest, entries=[e for e in manifest.entries if e.id in set(kept)])
-
-    @reads_file
-    def compared(path: str) -> list[Row]:
-        """All comparisons; the histories in the manifest say what is compared, and may hold anything."""
-        return [row for rows in compare_run(source, written, manifest, resources) for row in rows]
-
-    return combine(compared(manifest.where))
+    return report_of_run(job.out, job.header()["plugins"], job.out / REPORT) if config["report"] else EXIT_OK
 
 
 def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:

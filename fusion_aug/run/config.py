@@ -15,7 +15,7 @@ from fusion_aug.core.compose import Compose, pipeline
 from fusion_aug.core.registry import TRANSFORMS, find_transform
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs import Log, open_log
+from fusion_aug.logs import FORMATS, Log, open_log
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.remote.address import is_url, refuse_url
@@ -24,7 +24,7 @@ from fusion_aug.policy import RandAugment  # noqa: F401  (registers what policie
 from fusion_aug.run.composing import composed, config_dir, first_sentence, group_folders
 from fusion_aug.run.keys import check_keys, did_you_mean, refuse_taken_away, set_figures
 from fusion_aug.run.network_files import with_absolute_names
-from fusion_aug.run.words import quote_names
+from fusion_aug.run.words import about_lists, quote_names
 
 
 def compose_config(
@@ -70,10 +70,17 @@ def compose_config(
         if preset:
             hint = did_you_mean(preset[1], option_names("pipeline", extra_dir))
             raise ConfigError(f"pipeline: there is no preset {preset[1]!r}{hint}") from None
+        chosen = re.search(r"Could not find '(log|engine)/([^']+)'", str(error))
+        if chosen:
+            known = [*FORMATS, *option_names("log", extra_dir)] if chosen[1] == "log" else option_names(chosen[1], None)
+            what = "format" if chosen[1] == "log" else chosen[1]
+            raise ConfigError(
+                f"{chosen[1]}: there is no {what} {chosen[2]!r}{did_you_mean(chosen[2], known)}"
+            ) from None
         output = re.search(r"Could not find 'output/([^']+)'", str(error))
         if output:
             find_exporter(output[1])
-        raise ConfigError(first_sentence(error)) from None
+        raise ConfigError(about_lists(overrides) or first_sentence(error)) from None
     except YAMLError as error:
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
@@ -93,7 +100,10 @@ def named_plugins(overrides: Sequence[str]) -> list[str]:
     """Modules that the overrides name as plugins."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    found = OverridesParser.create().parse_overrides([o for o in overrides if o.lstrip("+").startswith("plugins=")])
+    words = [o for o in overrides if o.lstrip("+").startswith("plugins=")]
+    if said := about_lists(words):
+        raise ConfigError(said)
+    found = OverridesParser.create().parse_overrides(words)
     named = [o.value() for o in found]
     return [str(m) for modules in named for m in (modules if isinstance(modules, list) else [modules]) if m is not None]
 

@@ -10,7 +10,9 @@ from rich.markup import escape
 
 from fusion_aug.errors import installing
 from fusion_aug.run import report
-from fusion_aug.run.commands import EXIT_OK, check_command, must_be_empty, run_command, synth_command
+from fusion_aug.run.check_command import check_command
+from fusion_aug.run.checking import EXIT_OK
+from fusion_aug.run.commands import must_be_empty, run_command, synth_command
 from fusion_aug.run.showing import show_command
 from fusion_aug.run.words import quoted
 

@@ -23,6 +23,8 @@ from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
+from fusion_aug.run.model_folders import KEY as MODELS
+from fusion_aug.run.model_folders import model_places
 from fusion_aug.run.network_files import KEY, network_places
 from fusion_aug.run.picture_folders import folder_facts, folders_of
 from fusion_aug.run.publishing import Publisher
@@ -89,6 +91,7 @@ def end(
             "source_root": job.log.origin,
             **{name: absolute(getattr(job.log.options, name), job.log.root) for name in job.log.format.file_options},
             **({KEY: places} if (places := network_places(job.config["pipeline"])) else {}),
+            **({MODELS: models} if (models := model_places(job.config["pipeline"])) else {}),
             **folder_facts(folders_of(job.config["pipeline"])),
             **({"donors": job.donors.origin} if job.donors is not None else {}),
             "workers": job.config["workers"],

@@ -76,9 +76,14 @@ def check_options(config: dict[str, Any]) -> None:
             raise ConfigError(f"{key}: expected {' or '.join(choices)}, got {config[key]!r}")
     if config["output"] not in (None, config["log"]["format"]):
         find_exporter(str(config["output"]))
-    for key in ("keep_original", "dry_run", "lossy"):
+    for key in ("keep_original", "dry_run", "lossy", "report"):
         if not isinstance(config[key], bool):
             raise ConfigError(f"{key}: expected true or false, got {config[key]!r}")
+    if config["report"] and (config["shard"] or is_url(config["out"])):
+        what = "a shard is no whole run" if config["shard"] else "an output in a store is checked where it can be read"
+        raise ConfigError(
+            f"report: {what}; leave it out and say fusion-aug check OUT --html FILE when the run has ended"
+        )
 
 
 def check_expressible(job: Job) -> None:

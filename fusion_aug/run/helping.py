@@ -5,13 +5,37 @@ from __future__ import annotations
 import yaml
 
 from fusion_aug.core.registry import own_transforms
+from fusion_aug.errors import ConfigError
 from fusion_aug.logs import FORMATS
 from fusion_aug.logs.core.options import EVERY_LOG
 from fusion_aug.run.composing import config_dir
+from fusion_aug.run.keys import did_you_mean
+
+TOLD = {
+    "list": (
+        "fusion-aug list [transforms|presets|formats|sensors]: names, with a line on each.\n\n"
+        "plugins: []             # modules of your own, whose transforms and formats are named too"
+    ),
+    "explain": (
+        "fusion-aug explain NAME: all about a transform, preset, format or sensor, as Fog, suite/fog, kitti.\n\n"
+        "plugins: []             # modules of your own, whose transforms and formats are known too"
+    ),
+}
 
 
-def command_help(command: str) -> str:
-    """What a command does, its options with their meaning, and the choices of every group."""
+def command_help(command: str, format: str | None = None) -> str:
+    """What a command does, its options with their meaning, and the choices of every group.
+
+    Args:
+        command: its name. format: that ``log=`` or ``output=`` names; then its options stand in place of the choices.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    if format is not None and format not in FORMATS:
+        raise ConfigError(f"log: there is no format {format!r}{did_you_mean(format, FORMATS)}")
+    if command in ("list", "explain"):
+        return TOLD[command]
     if command == "demo":
         return "fusion-aug demo DIR: augment the sample logs, check and draw them, all below DIR."
     if command == "merge":
@@ -28,16 +52,12 @@ def command_help(command: str) -> str:
         return f"{parts[0]}\n\n{(folder / 'synth_arm.yaml').read_text(encoding='utf-8').rstrip()}"
     if command == "sim":
         return parts[0]
-    parts.append("# choices for log=, and their options, given as log.KEY=VALUE")
-    for name, format in FORMATS.items():
-        parts.append(f"#   {name:28} {format.about}".rstrip())
-        parts += [f"#       {key:24} {option.help}" for key, option in format.options.items()]
-    parts += [f"#   {key:28} of every log: {option.help}" for key, option in EVERY_LOG.items()]
+    if format is not None:
+        return "\n".join([*parts, *(f"# {line}".rstrip() for line in format_lines(format))])
+    parts.append(f"# choices for log=; the options of one: fusion-aug {command} log=kitti --help")
+    parts += [f"#   {name:28} {known.about}".rstrip() for name, known in FORMATS.items()]
     if "output:" in parts[0]:
-        parts += ["", "# choices for output= of any log, and their options, given as output.KEY=VALUE"]
-        for name, format in FORMATS.items():
-            parts += [f"#   {name}"] if format.exporter is not None else []
-            parts += [f"#       {key:24} {option.help}" for key, option in format.output_options.items()]
+        parts += ["", f"# choices for output= of any log: {', '.join(n for n, f in FORMATS.items() if f.exporter)}"]
     parts += ["", "# choices for pipeline="]
     for path in sorted((folder / "pipeline").rglob("*.yaml")):
         comments = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
@@ -47,6 +67,18 @@ def command_help(command: str) -> str:
         parts += ["", "# transforms: an example of each, for your own presets and +pipeline.transforms.NAME=EXAMPLE"]
         parts += [f"#   {line}" for line in transform_examples()]
     return "\n".join(parts)
+
+
+def format_lines(name: str) -> list[str]:
+    """Everything about a format: what it is, every option, and how it is written from other logs."""
+    format = FORMATS[name]
+    lines = [format.about, "", f"log={name} log.root=DIR, and options given as log.KEY=VALUE"]
+    lines += [f"  {key:24} {option.help}" for key, option in format.options.items()]
+    lines += [f"  {key:24} {option.help}" for key, option in EVERY_LOG.items() if key not in format.options]
+    if format.exporter is not None:
+        lines += ["", f"output={name} writes any log so; options given as output.KEY=VALUE"]
+        lines += [f"  {key:24} {option.help}" for key, option in format.output_options.items()]
+    return lines
 
 
 def transform_examples() -> list[str]:

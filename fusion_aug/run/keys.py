@@ -16,7 +16,7 @@ from fusion_aug.errors import ConfigError
 
 # settings of a run that decide where, when and by whom its samples are made, and no byte of them
 HOW_ONLY = frozenset(
-    ("out", "workers", "shard", "engine", "storage", "dry_run", "on_error", "sample_seconds", "link")
+    ("out", "workers", "shard", "engine", "storage", "dry_run", "on_error", "sample_seconds", "link", "report")
 )  # fmt: skip
 
 

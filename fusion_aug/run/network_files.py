@@ -13,6 +13,7 @@ from typing import Any
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.inputs import content_line
+from fusion_aug.run.model_folders import learn_models, model_lines, with_absolute_models, without_model_paths
 from fusion_aug.run.picture_folders import folder_lines, learn_folders, with_absolute_folders, without_folder_paths
 from fusion_aug.sample.networks import ENDING, believe_network, know_network
 
@@ -20,14 +21,14 @@ KEY = "networks"  # of run.json: sha256 -> path; of a command: files
 
 
 def with_absolute_names(pipeline: Any) -> Any:
-    """The configuration of a pipeline with whole paths of networks, and of folders of pictures."""
-    return with_absolute_folders(_changed(pipeline, lambda name: str(user_path(name).absolute())))
+    """The configuration of a pipeline with whole paths of networks, models, and folders of pictures."""
+    return with_absolute_models(with_absolute_folders(_changed(pipeline, lambda name: str(user_path(name).absolute()))))
 
 
 def without_paths(pipeline: Any) -> Any:
     """The configuration of a pipeline with name and sha256 in the place of paths, as manifests hold it."""
     named = _changed(pipeline, lambda name: f"{Path(name).name} sha256:{know_network(Path(name))}")
-    return without_folder_paths(named)
+    return without_model_paths(without_folder_paths(named))
 
 
 def network_places(pipeline: Any) -> dict[str, str]:
@@ -40,6 +41,7 @@ def network_lines(pipeline: Any) -> Iterator[str]:
     for path in _paths(pipeline):
         yield content_line(path, f"network {path.name}")
     yield from folder_lines(pipeline)
+    yield from model_lines(pipeline)
 
 
 def learn_networks(facts: Mapping[str, Any], given: Any, where: str) -> None:
@@ -59,6 +61,7 @@ def learn_networks(facts: Mapping[str, Any], given: Any, where: str) -> None:
     for sha256, path in places.items():
         believe_network(sha256, Path(path))
     learn_folders(facts, where)
+    learn_models(facts, where)
 
 
 def _changed(value: Any, change: Callable[[str], Any]) -> Any:

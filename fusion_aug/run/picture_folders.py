@@ -1,4 +1,4 @@
-"""Folders of pictures that a pipeline names (``pictures:``), and where a replay finds them."""
+"""Folders of pictures that a pipeline names (``pictures:``, ``like:``), and where a replay finds them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.transforms.mix.pictures import PictureFolder, know_pictures
 
-FIELD = "pictures"  # of transforms, and key of run.json: the folders
+FIELD = "pictures"  # key of run.json: the folders
+FIELDS = (FIELD, "like")  # of transforms
 
 
 def with_absolute_folders(pipeline: Any) -> Any:
@@ -68,7 +69,7 @@ def _listing(name: str) -> str:
 def _changed(value: Any, change: Callable[[str], Any]) -> Any:
     if isinstance(value, dict):
         return {
-            k: change(v) if k == FIELD and isinstance(v, str) and "_target_" in value else _changed(v, change)
+            k: change(v) if k in FIELDS and isinstance(v, str) and "_target_" in value else _changed(v, change)
             for k, v in value.items()
         }
     return [_changed(v, change) for v in value] if isinstance(value, list) else value

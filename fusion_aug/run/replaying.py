@@ -24,11 +24,13 @@ from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.run import report
 from fusion_aug.run.donating import resources_of_run
 from fusion_aug.run.inputs import output_at, run_manifest, source_log
+from fusion_aug.run.model_folders import KEY as MODELS
 from fusion_aug.run.network_files import KEY
 from fusion_aug.run.picture_folders import folder_facts
 from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import NAME, Entry, Manifest, tree_digest
 from fusion_aug.sample.networks import known_networks
+from fusion_aug.transforms.generative.diffusion_model import known_models
 from fusion_aug.transforms.mix.pictures import known_folders
 
 
@@ -102,6 +104,7 @@ def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path, 
     facts: dict[str, Any] = {"source_root": log.origin}
     facts |= {name: absolute(getattr(log.options, name), log.root) for name in log.format.file_options}
     facts |= {KEY: places} if (places := known_networks()) else {}
+    facts |= {MODELS: models} if (models := known_models()) else {}
     facts |= folder_facts(known_folders())
     facts |= {DONORS: donors.log.origin} if (donors := resources.get(DONORS)) else {}
     write_new_text(out / "run.json", json.dumps(facts, indent=1) + "\n")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fusion_aug.check.measurement import Row
-from fusion_aug.core.compose import leaves, named_leaves
+from fusion_aug.core.compose import leaves
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS, FusionAugError, MissingPackage
 from fusion_aug.logs.core.full_disk import naming_output
@@ -22,13 +22,13 @@ from fusion_aug.logs.core.sample_account import sample_account
 from fusion_aug.run.account_report import label_table, left_out_lines, printable, stream_table
 from fusion_aug.run.ending import RunResult
 from fusion_aug.run.execute import output_size, refuse_unfit
+from fusion_aug.run.idle import idle_notes
 from fusion_aug.run.job import Job
 from fusion_aug.run.looking import look
 from fusion_aug.run.obstacles import refuse_obstacles
 from fusion_aug.run.unfinished import NEW
 from fusion_aug.run.usage import Usage, Used
 from fusion_aug.sample import Sample
-from fusion_aug.streams.families import Fault, Photometric, PointOp
 from fusion_aug.transforms.camera.photometric import refuse_gel
 
 
@@ -80,9 +80,7 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
         OUT.print(printable(line), style="dim", soft_wrap=True)
     for line in result.notes:
         OUT.print(printable(line), style="yellow", soft_wrap=True)
-    idle = idle_transforms(job)
-    if idle:
-        OUT.print(f"the first sample holds nothing for these to act on: {printable(', '.join(idle))}", style="yellow")
+    print_idle(job)
     if result.already_done:
         OUT.print(f"{printable(job.place)} already holds this run, complete: nothing to do")
         return
@@ -110,6 +108,12 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     if classes is not None:
         OUT.print(classes)
     print_lines(left_out_lines(job.account))
+
+
+def print_idle(job: Job) -> None:
+    """Print what of the pipeline acts on nothing."""
+    for line in idle_notes(job):
+        OUT.print(printable(line), style="yellow", soft_wrap=True)
 
 
 def print_lines(lines: Sequence[str]) -> None:
@@ -146,21 +150,6 @@ def notes(job: Job) -> list[str]:
         return []
 
 
-def idle_transforms(job: Job) -> list[str]:
-    """Transforms of pictures or points for which the first sample has no stream."""
-    try:
-        kinds = [type(s) for s in job.log.read(job.tasks[0][0]).streams.values()]
-    except USER_ERRORS:  # a sample that is skipped
-        return []
-    out = []
-    for path, leaf in named_leaves(job.planned):
-        cls = type(leaf)
-        acts = any(resolve(cls, k) and not is_invariant(cls, k) for k in kinds)
-        if isinstance(leaf, Photometric | PointOp | Fault) and leaf.p > 0 and not acts:
-            out.append(path)
-    return out
-
-
 def dry_run(job: Job, changed: Sequence[str]) -> None:
     """Print what would be done, without writing into the output.
 
@@ -186,6 +175,7 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
         OUT.print(f"{job.output} can hold everything that the pipeline makes")
     for line in [*job.log.words(source), *job.writer.notes(source, job.planned)]:
         OUT.print(printable(line), style="dim", soft_wrap=True)
+    print_idle(job)
     n, workers = len(job.numbers), max(1, int(job.config["workers"]))
     part = f" (of {len(job.tasks)}, shard {job.config['shard']})" if job.config["shard"] else ""
     OUT.print(

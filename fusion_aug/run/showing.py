@@ -10,6 +10,7 @@ from typing import Any
 
 from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs import Log
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.logs.remote.address import refuse_url
@@ -20,11 +21,12 @@ from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_l
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.words import value_of
 from fusion_aug.sample import Sample
-from fusion_aug.show.draw import draw_before_after, save_picture
+from fusion_aug.sample.manifest import Entry
+from fusion_aug.show.draw import save_picture
 from fusion_aug.show.recording import record, serve
-from fusion_aug.show.robot import draw_robot, is_robot
+from fusion_aug.show.sheet import draw_sheet
 
-SHOW_OPTIONS = ("index", "out", "n", "port")
+SHOW_OPTIONS = ("index", "out", "n", "port", "overlay")
 
 
 def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None, flags: set[str]) -> int:
@@ -32,7 +34,7 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
     if positionals:
         own = {w.split("=")[0]: value_of(w) for w in overrides if "=" in w and w.split("=")[0] in SHOW_OPTIONS}
         rest = [w for w in overrides if w.split("=")[0] not in SHOW_OPTIONS]
-        settings: dict[str, Any] = {"index": "0", "out": "show.png", "n": "10", "port": "9090"} | own
+        settings: dict[str, Any] = {"index": "0", "out": "show.png", "n": "10", "port": "9090", "overlay": True} | own
         count, pairs = _of_run(output_at(positionals[0], rest), rest, extra_dir)
     else:
         settings = compose_config("show", overrides, extra_dir)
@@ -43,9 +45,11 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
     if not flags:
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
             raise ConfigError(f"out: expected a .png or .jpg file, got {target}")
+        overlay = settings["overlay"]
+        if not isinstance(overlay, bool):
+            raise ConfigError(f"overlay: expected true or false, got {overlay!r}")
         before, after = next(itertools.islice(pairs, first, None))
-        draw = draw_robot if is_robot(before) else draw_before_after
-        save_picture(draw(before, after, before.id), target)
+        save_picture(draw_sheet(before, after, overlay), target)
         report.OUT.print(f"wrote {target}", markup=False)
         return 0
     target = target.with_suffix(".rrd") if str(settings["out"]) == "show.png" else target
@@ -90,14 +94,17 @@ def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Ite
     after_log = written_log(manifest, out, before_log)
     if not manifest.entries:
         raise DataError(f"{manifest.where}: holds no sample")
-    ids = {written: read for read, written in ids_in_manifest(out).items()}
+    return len(manifest.entries), (pair_of_run(before_log, after_log, entry) for entry in manifest.entries)
 
-    def pairs() -> Iterator[tuple[Sample, Sample]]:
-        for entry in manifest.entries:
-            after = after_log.read(ids.get(entry.id, entry.id))
-            yield before_log.read(entry.source), after.with_meta(0, history=entry.history)
 
-    return len(manifest.entries), pairs()
+def pair_of_run(source: Log, written: Log, entry: Entry) -> tuple[Sample, Sample]:
+    """A sample of a run as it was read and as it was written, with its history.
+
+    Args:
+        source, written: the logs. entry: of the manifest.
+    """
+    ids = {made: read for read, made in ids_in_manifest(written.root).items()}
+    return source.read(entry.source), written.read(ids.get(entry.id, entry.id)).with_meta(0, history=entry.history)
 
 
 def _whole(key: str, value: Any, low: int, high: int) -> int:

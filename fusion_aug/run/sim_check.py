@@ -16,7 +16,7 @@ from fusion_aug.check import Row
 from fusion_aug.errors import ConfigError, FusionAugError
 from fusion_aug.logs.core.new_files import write_new_bytes
 from fusion_aug.run import report
-from fusion_aug.run.commands import verdict
+from fusion_aug.run.checking import verdict
 from fusion_aug.run.config import build_pipeline, compose_config, import_plugins
 from fusion_aug.sim.marks import distances, picture_of_marks, place_marks, radii
 from fusion_aug.sim.mirroring import mirror

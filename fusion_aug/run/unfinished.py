@@ -30,6 +30,7 @@ from fusion_aug.run.usage import is_used
 from fusion_aug.sample.manifest import NAME as MANIFEST
 
 NEW, UNFINISHED, FINISHED = "new", "unfinished", "finished"
+REPORT = "report.html"  # of a check, beside run.json
 PLAN, INPUTS, SAMPLES, FACTS = "plan.json", "inputs.txt", "samples.jsonl", "run.json"
 # places of the lock: before it whole samples, which runs hold; it is for writing the plan; after it samples at work
 PLANNING = 2**40

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import heapq
+import math
 import os
 import platform
 import resource
@@ -16,9 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from calib.regular_files import is_there, read_regular_text
+from fusion_aug.errors import DataError
 from fusion_aug.logs.core.new_files import new_file
+from fusion_aug.safe.guard import reads_file
 
 NAME = "run.csv"
+MAX_BYTES = 2**30  # of the table
 WORST = 10  # samples that run.json names for each figure
 
 
@@ -34,6 +39,24 @@ class Used(NamedTuple):
     bytes: int
     memory: int
     process: str
+
+
+def read_usage(path: Path) -> list[float]:
+    """Seconds of every sample, from the table of a finished run; empty where there is none.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    return _seconds(path) if is_there(path) else []
+
+
+@reads_file
+def _seconds(path: Path) -> list[float]:
+    rows = csv.DictReader(read_regular_text(path, most=MAX_BYTES).splitlines())
+    seconds = [float(row["seconds"]) for row in rows]
+    if not all(math.isfinite(s) and s >= 0 for s in seconds):
+        raise DataError(f"{path}: seconds: expected times of at least 0")
+    return seconds
 
 
 def is_used(value: Any) -> bool:

@@ -46,6 +46,33 @@ def value_of(word: str) -> Any:
         raise ConfigError(f"{word}: is not understood ({str(error).splitlines()[0]})") from None
 
 
+def about_lists(words: Sequence[str]) -> str | None:
+    """What is to be said of the first word whose value holds commas without brackets; None where there is none.
+
+    In Hydra's grammar such a value is a sweep, several runs, and a list has brackets.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for word in quote_names(words):
+        key, _, value = word.partition("=")
+        try:
+            parsed = OverridesParser.create().parse_override(word)
+        except HydraException:
+            is_open = value.startswith("[") and value.count("[") > value.count("]")
+            if is_open:
+                return (
+                    f"{word}: the list is not closed; write {key}=[A,B], and quote it for the shell where it has spaces"
+                )
+            continue
+        if parsed.is_choice_sweep() and not value.startswith("choice("):
+            return (
+                f"{word}: commas without brackets are a sweep, one run for each value (fusion-aug run -m); "
+                f"a list, or a range, is {key}=[{value}]"
+            )
+    return None
+
+
 def quote_names(words: Sequence[str]) -> list[str]:
     """Return overrides with every name of a file or folder quoted, for Hydra; all others as they are."""
     options = {f"log.{n}": o for f in FORMATS.values() for n, o in f.all_options.items() if o.is_file or o.or_file}

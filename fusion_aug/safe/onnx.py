@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,10 +24,39 @@ MOST_BYTES = 2**31 - 1  # of a file: the format holds no more
 MOST_SIDE = 8192  # pixels
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")  # of operators
 CPU = "CPUExecutionProvider"
+FLOATS = {"FLOAT": np.float32, "FLOAT16": np.float16}
+
+
+class Value(NamedTuple):
+    """An input or output: its name, the ONNX name of its numbers' type, and its shape (None: any length)."""
+
+    name: str
+    kind: str
+    shape: tuple[int | None, ...]
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of a picture; None for one that may have any."""
+        height, width = self.shape[2:]
+        return None if height is None or width is None else (height, width)
+
+    def is_picture(self, channels: Sequence[int]) -> bool:
+        """Whether it is one picture (1, channels, height, width) of floats."""
+        sides = all(s is None or 1 <= s <= MOST_SIDE for s in self.shape[2:])
+        fits = len(self.shape) == 4 and self.shape[0] in (1, None) and self.shape[1] in (*channels, None)
+        return fits and sides and self.kind in FLOATS
+
+
+class Signature(NamedTuple):
+    """A file's sha256, and what the network in it takes and gives."""
+
+    sha256: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
 
 
 class Contract(NamedTuple):
-    """What a network takes and gives.
+    """What a network of one picture in and one map out takes and gives.
 
     Attributes:
         sha256: of the file. input, output: names.
@@ -43,18 +72,39 @@ class Contract(NamedTuple):
 
 
 def contract_of(path: Path) -> Contract:
-    """What the network in a file takes and gives.
+    """What a network of one picture in and one map out takes and gives.
 
     Raises:
         MissingPackage: onnx or onnxruntime is not there.
-        DataError: the file cannot be read, or holds no network of one picture in and one map out.
+        DataError: the file cannot be read, or holds no such network.
+    """
+    sha256, inputs, outputs = signature_of(path)
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise DataError(
+            f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; one picture in and one map out are "
+            f"understood"
+        )
+    ((picture,), (out,)) = inputs, outputs
+    if not picture.is_picture([3]):
+        raise DataError(
+            f"{path}: {picture.name}: expected a picture (1, 3, height, width) of floats with 32 or 16 bits, got "
+            f"{picture.shape} of {picture.kind}"
+        )
+    return Contract(sha256, picture.name, out.name, picture.size, FLOATS[picture.kind] is np.float16)
+
+
+def signature_of(path: Path) -> Signature:
+    """What the network in a file takes and gives, whatever that is; each file is looked at once in a process.
+
+    Raises:
+        MissingPackage: onnx or onnxruntime is not there. DataError: the file cannot be read, or holds no network.
     """
     found = _status(path)
-    return _contract(path, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+    return _signature(path, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
 @lru_cache(maxsize=32)
-def _contract(path: Path, written: int, changed: int, size: int) -> Contract:
+def _signature(path: Path, written: int, changed: int, size: int) -> Signature:
     return _read(path)[1]
 
 
@@ -63,8 +113,8 @@ def _status(path: Path) -> Any:
     return status(path)
 
 
-def open_network(path: Path, sha256: str, provider: str = CPU, threads: int = 1) -> tuple[Any, Contract]:
-    """A session that runs the network of a file, the same way every time, and what it takes and gives.
+def open_network(path: Path, sha256: str, provider: str = CPU, threads: int = 1) -> Any:
+    """A session that runs the network of a file, the same way every time.
 
     Args:
         path: of it. sha256: that the file must have. provider: of ONNX Runtime. threads: that a run may take.
@@ -72,9 +122,9 @@ def open_network(path: Path, sha256: str, provider: str = CPU, threads: int = 1)
     Raises:
         DataError: it is another file, or cannot be run. ConfigError: this computer has no such provider.
     """
-    network, contract = _read(path)
-    if contract.sha256 != sha256:
-        raise DataError(f"{path}: is another network than was used (sha256 {contract.sha256}, not {sha256})")
+    network, found = _read(path)
+    if found.sha256 != sha256:
+        raise DataError(f"{path}: is another network than was used (sha256 {found.sha256}, not {sha256})")
     import onnxruntime as ort
 
     if provider not in ort.get_available_providers():
@@ -86,7 +136,7 @@ def open_network(path: Path, sha256: str, provider: str = CPU, threads: int = 1)
     options.use_deterministic_compute = True
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return _session(path, ort, network, options, provider), contract
+    return _session(path, ort, network, options, provider)
 
 
 @reads_file
@@ -98,8 +148,8 @@ def _session(path: Path, ort: Any, network: bytes, options: Any, provider: str) 
 
 
 @reads_file
-def _read(path: Path) -> tuple[bytes, Contract]:
-    """The network, packed again, and its contract."""
+def _read(path: Path) -> tuple[bytes, Signature]:
+    """The network, packed again, and what it takes and gives."""
     if importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackage(NEED)
     try:
@@ -117,7 +167,7 @@ def _read(path: Path) -> tuple[bytes, Contract]:
     if not model.graph.node:
         raise DataError(f"{path}: is no ONNX network: it has no operators")
     _check_inside(path, model, onnx)
-    return model.SerializeToString(), _contract_in(path, model, onnx, hashlib.sha256(raw).hexdigest())
+    return model.SerializeToString(), _signature_in(model, onnx, hashlib.sha256(raw).hexdigest())
 
 
 def _check_inside(path: Path, model: Any, onnx: Any) -> None:
@@ -144,24 +194,13 @@ def _messages(whole: Any) -> Iterator[Any]:
                 waiting += [value] if hasattr(value, "ListFields") else list(value)
 
 
-def _contract_in(path: Path, model: Any, onnx: Any, sha256: str) -> Contract:
+def _signature_in(model: Any, onnx: Any, sha256: str) -> Signature:
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise DataError(
-            f"{path}: has {len(inputs)} inputs and {len(model.graph.output)} outputs; one picture in and one map out "
-            f"are understood"
-        )
-    (picture,), (out,) = inputs, model.graph.output
-    kinds = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16}
-    shape = [d.dim_value if d.HasField("dim_value") else None for d in picture.type.tensor_type.shape.dim]
-    kind, side = picture.type.tensor_type.elem_type, range(1, MOST_SIDE + 1)
-    fits = len(shape) == 4 and shape[0] in (1, None) and shape[1] in (3, None)
-    if not fits or kind not in kinds or any(s is not None and s not in side for s in shape[2:]):
-        raise DataError(
-            f"{path}: {picture.name}: expected a picture (1, 3, height, width) of floats with 32 or 16 bits, got "
-            f"{tuple(shape)} of {onnx.TensorProto.DataType.Name(kind)}"
-        )
-    height, width = shape[2:]
-    size = None if height is None or width is None else (height, width)
-    return Contract(sha256, picture.name, out.name, size, kinds[kind] is np.float16)
+    return Signature(sha256, *(tuple(_value(v, onnx) for v in values) for values in (inputs, model.graph.output)))
+
+
+def _value(value: Any, onnx: Any) -> Value:
+    kind = value.type.tensor_type
+    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+    return Value(value.name, onnx.TensorProto.DataType.Name(kind.elem_type), shape)

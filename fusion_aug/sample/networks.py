@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.safe.guard import sentence
-from fusion_aug.safe.onnx import CPU, MOST_SIDE, contract_of, open_network
+from fusion_aug.safe.onnx import CPU, MOST_SIDE, contract_of, open_network, signature_of
 
 Array = np.ndarray
 
@@ -48,7 +48,16 @@ class Network:
     path: Path | None = field(default=None, compare=False)
 
     @classmethod
-    def from_config(cls, value: Any, where: str) -> Network:
+    def contract(cls, path: Path) -> Any:
+        """What the network in a file takes and gives, with its ``sha256`` and the ``size`` of its picture.
+
+        Raises:
+            DataError: it does not take and give what networks of this class do.
+        """
+        return contract_of(path)
+
+    @classmethod
+    def from_config(cls, value: Any, where: str) -> Self:
         """The network that a setting names.
 
         Args:
@@ -68,21 +77,20 @@ class Network:
         if path.suffix.lower() != ENDING:
             raise ConfigError(f"{where}: {path}: the name of a network ends in {ENDING}")
         try:
-            contract = contract_of(path)
+            contract = cls.contract(path)
         except DataError as error:
             raise ConfigError(f"{where}: {error}") from None
         settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "file"}
         made = cls(path.name, contract.sha256, path=path, **settings)
         made._check(where)
-        if contract.size is None and made.size is None:
-            raise ConfigError(f"{where}: {path}: says no size of its picture; give one, as in size: [384, 640]")
+        made._check_size(contract.size, where)
         if contract.size is not None and made.size not in (None, contract.size):
             raise ConfigError(f"{where}.size: {path}: takes pictures of {contract.size} only, got {made.size}")
         _PATHS[made.sha256] = path
         return made
 
     @classmethod
-    def from_record(cls, params: Mapping[str, Any] | None) -> Network | None:
+    def from_record(cls, params: Mapping[str, Any] | None) -> Self | None:
         """The network of drawn parameters.
 
         Raises:
@@ -109,7 +117,7 @@ class Network:
         """What ``from_config`` takes."""
         name = str(self.path or self.file)
         settings = {k: v for k, v in self.recorded().items() if k not in ("file", "sha256")}
-        usual = Network(self.file, self.sha256).recorded()
+        usual = type(self)(self.file, self.sha256).recorded()
         changed = {k: v for k, v in settings.items() if v != usual[k]}
         return {"file": name, **changed} if changed else name
 
@@ -125,23 +133,45 @@ class Network:
         Raises:
             DataError: the file is not known here, was changed, or gives no map of numbers.
         """
-        session, contract, height, width = _opened(self, os.getpid())
+        session, contract = self.opened()
+        height, width = self.size or contract.size
         how = cv2.INTER_AREA if width < picture.shape[1] else cv2.INTER_LINEAR
         white = 255.0 if picture.dtype == np.uint8 else 1.0
         small = cv2.resize(picture, (width, height), interpolation=how) / white
         given = (small - np.array(self.mean)) / np.array(self.std)
         planes = np.ascontiguousarray(given.transpose(2, 0, 1)[None], np.float16 if contract.half else np.float32)
-        try:
-            (found,) = session.run([contract.output], {contract.input: planes})
-        except Exception as error:  # the runtime's many
-            raise DataError(f"{self.file}: cannot be run on a picture ({' '.join(str(error).split())[:300]})") from None
-        found = np.asarray(found)
+        found = self.run(session, contract.output, {contract.input: planes})
         fits = found.dtype.kind == "f" and found.ndim in (3, 4) and set(found.shape[:-2]) == {1} and found.size
         if not fits or not np.isfinite(found).all():
             what = f"{found.dtype} of shape {found.shape}" if not fits else "values that are no numbers"
             raise DataError(f"{self.file}: expected a map (1, 1, height, width) of floats, got {what}")
         out = found.reshape(found.shape[-2:]).astype(np.float32)
         return cv2.resize(out, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+    def opened(self) -> tuple[Any, Any]:
+        """The session that runs it, and its contract.
+
+        Raises:
+            DataError: the file is not known here, or was changed.
+        """
+        return _opened(self, os.getpid())
+
+    def run(self, session: Any, output: str, inputs: Mapping[str, Array]) -> Array:
+        """What it gives.
+
+        Raises:
+            DataError: the runtime refuses.
+        """
+        try:
+            (found,) = session.run([output], dict(inputs))
+        except Exception as error:  # the runtime's many
+            raise DataError(f"{self.file}: cannot be run on a picture ({' '.join(str(error).split())[:300]})") from None
+        return np.asarray(found)
+
+    def _check_size(self, own: tuple[int, int] | None, where: str) -> None:
+        """Raise ConfigError where neither the file nor a setting says the size of the picture."""
+        if own is None and self.size is None:
+            raise ConfigError(f"{where}: {self.path}: says no size of its picture; give one, as in size: [384, 640]")
 
     def _check(self, where: str) -> None:
         """Raise ConfigError unless the settings are such as can be used."""
@@ -170,7 +200,7 @@ def know_network(path: str | Path) -> str:
         DataError: it is none. MissingPackage: onnxruntime is not installed.
     """
     place = Path(path).expanduser().absolute()
-    sha256 = contract_of(place).sha256
+    sha256 = signature_of(place).sha256
     _PATHS[sha256] = place
     return sha256
 
@@ -186,15 +216,12 @@ def believe_network(sha256: str, path: Path) -> None:
 
 
 @lru_cache(maxsize=4)
-def _opened(network: Network, process: int) -> tuple[Any, Any, int, int]:
-    """Session, contract and size of picture of a network; a session does not live on in forked processes."""
+def _opened(network: Network, process: int) -> tuple[Any, Any]:
+    """Session and contract of a network; a session does not live on in forked processes."""
     path = network.path or _PATHS.get(network.sha256)
     if path is None:
         raise DataError(
             f"history: {network.file}: where this network is (sha256 {network.sha256}) is not known; name its file, as "
             f"networks=[{network.file}] on the command line or fusion_aug.know_network({network.file!r}) in Python"
         )
-    session, contract = open_network(path, network.sha256, network.provider, network.threads)
-    size = network.size or contract.size
-    assert size is not None, "from_config asks for one"
-    return session, contract, int(size[0]), int(size[1])
+    return open_network(path, network.sha256, network.provider, network.threads), network.contract(path)

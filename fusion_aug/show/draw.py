@@ -18,46 +18,15 @@ from fusion_aug.sample.sensors import scans
 from fusion_aug.show.labels import draw_legend, label_colours, occupancy_from_above, point_labels, tint_with_mask
 from fusion_aug.show.map_lines import draw_map, draw_map_from_above
 from fusion_aug.show.paths import draw_paths, draw_paths_from_above
-from fusion_aug.streams import Boxes3D, Camera, Radar
+from fusion_aug.streams import Boxes3D, Radar
 
 TILE = 560  # width of a camera picture, pixels; a single camera gets twice that
-BIRD = 560  # side of the bird's-eye view
+BIRD = 560  # side of the bird's-eye view, at least
 REACH = 45.0  # metres from its middle to its edge
 EDGES = [(0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7)]
 COLOURS = {"vehicle": (255, 170, 30), "car": (255, 170, 30), "human": (90, 220, 255), "pedestrian": (90, 220, 255)}
 OTHER = (170, 235, 120)
 INK, PAPER = (235, 235, 235), (24, 26, 30)
-
-
-def draw_sample(sample: Sample, title: str, points: bool = True) -> np.ndarray:
-    """A picture of one sample.
-
-    Args:
-        sample: one sample.
-        title: written above.
-        points: whether LiDAR points are drawn into the cameras.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-    """
-    cameras = list(sample.of_type(Camera))
-    width = TILE if len(cameras) > 1 else 2 * TILE
-    tiles = [camera_tile(sample, name, points, width) for name in cameras]
-    bird = birds_eye(sample)
-    columns = 1 if len(tiles) <= 2 else 2 if len(tiles) <= 4 else 3
-    rows = [_row(tiles[i : i + columns], columns, width) for i in range(0, len(tiles), columns)]
-    left = np.concatenate(rows) if rows else np.full((BIRD, 1, 3), PAPER, np.uint8)
-    height = max(left.shape[0], bird.shape[0])
-    body = np.concatenate([fitted(left, height), np.full((height, 6, 3), PAPER, np.uint8), fitted(bird, height)], 1)
-    return np.concatenate([banner(title, body.shape[1]), body])
-
-
-def draw_before_after(before: Sample, after: Sample, title: str = "") -> np.ndarray:
-    """Two samples, one above the other."""
-    done = ", ".join(r.path for r in after.history if r.applied) or "nothing"
-    parts = [draw_sample(before, f"before  {title}"), draw_sample(after, f"after  {done}")]
-    width = max(p.shape[1] for p in parts)
-    return np.concatenate([np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=24) for p in parts])
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
@@ -72,38 +41,42 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
     part.replace(path)
 
 
-def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TILE) -> np.ndarray:
-    """One camera's key picture under its mask, with map, points, trajectories and boxes."""
+def camera_tile(sample: Sample, name: str, overlay: bool = True, width: int = TILE) -> np.ndarray:
+    """One camera's key picture, and over it its mask, map, points, trajectories and boxes, or nothing."""
     item = sample.key_item(name)
     picture = sample[name].image(item)  # type: ignore[attr-defined]
     image = shown_levels(picture).numpy()
     scale = width / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     image = np.ascontiguousarray(image)
-    tint_with_mask(image, sample, name, item)
-    draw_map(image, sample, name, scale)
-    if points:
+    if overlay:
+        tint_with_mask(image, sample, name, item)
+        draw_map(image, sample, name, scale)
         for cloud in lidars(sample):
             _draw_points(image, sample, cloud, name, scale)
-    draw_paths(image, sample, name, scale)
-    for boxes in sample.of_type(Boxes3D).values():
-        _draw_boxes(image, sample, boxes, name, scale)
+        draw_paths(image, sample, name, scale)
+        for boxes in sample.of_type(Boxes3D).values():
+            _draw_boxes(image, sample, boxes, name, scale)
     label(image, name)
     return image
 
 
-def birds_eye(sample: Sample) -> np.ndarray:
-    """Occupancy, map, points, trajectories and boxes from above, in the reference frame: x up, y left."""
-    image = np.full((BIRD, BIRD, 3), PAPER, np.uint8)
-    per_metre = BIRD / 2 / REACH
+def birds_eye(sample: Sample, side: int = BIRD) -> np.ndarray:
+    """Occupancy, map, points, trajectories and boxes from above, in the reference frame: x up, y left.
+
+    Args:
+        sample: one sample. side: of the picture, pixels.
+    """
+    image = np.full((side, side, 3), PAPER, np.uint8)
+    per_metre = side / 2 / REACH
     for ring in (10, 20, 30, 40):
-        cv2.circle(image, (BIRD // 2, BIRD // 2), round(ring * per_metre), (52, 56, 62), 1, cv2.LINE_AA)
+        cv2.circle(image, (side // 2, side // 2), round(ring * per_metre), (52, 56, 62), 1, cv2.LINE_AA)
 
     def pixel(xy: np.ndarray) -> np.ndarray:
-        return np.stack([BIRD / 2 - xy[:, 1] * per_metre, BIRD / 2 - xy[:, 0] * per_metre], 1)
+        return np.stack([side / 2 - xy[:, 1] * per_metre, side / 2 - xy[:, 0] * per_metre], 1)
 
     def place(pixels: np.ndarray) -> np.ndarray:
-        return (BIRD / 2 - pixels[:, ::-1]) / per_metre
+        return (side / 2 - pixels[:, ::-1]) / per_metre
 
     occupancy_from_above(image, sample, place)
     draw_map_from_above(image, sample, pixel)
@@ -112,7 +85,7 @@ def birds_eye(sample: Sample) -> np.ndarray:
         finite = np.isfinite(xyz).all(1)
         uv = np.round(pixel(xyz[finite])).astype(int)
         colour = point_colours(sample, cloud, xyz)[finite]
-        inside = ((uv >= 0) & (uv < BIRD)).all(1)
+        inside = ((uv >= 0) & (uv < side)).all(1)
         image[uv[inside, 1], uv[inside, 0]] = colour[inside]
     draw_paths_from_above(image, sample, pixel)
     for boxes in sample.of_type(Boxes3D).values():
@@ -123,14 +96,14 @@ def birds_eye(sample: Sample) -> np.ndarray:
                 image, [np.round(pixel(flat)).astype(np.int32)], True, category_colour(category), 1, cv2.LINE_AA
             )
             nose = np.stack([pose[:2, 3], pose[:2, 3] + pose[:2, 0] * size[0] / 2])
-            cv2.line(image, *_ints(pixel(nose)), category_colour(category), 1, cv2.LINE_AA)
+            a, b = _whole(pixel(nose)).tolist()
+            cv2.line(image, a, b, category_colour(category), 1, cv2.LINE_AA)
             if np.isfinite(velocity).all() and np.linalg.norm(velocity[:2]) > 0.3:
-                cv2.arrowedLine(
-                    image, *_ints(pixel(np.stack([pose[:2, 3], pose[:2, 3] + velocity[:2]]))), INK, 1, cv2.LINE_AA
-                )
+                a, b = _whole(pixel(np.stack([pose[:2, 3], pose[:2, 3] + velocity[:2]]))).tolist()
+                cv2.arrowedLine(image, a, b, INK, 1, cv2.LINE_AA)
     for name in sample.of_type(Radar):
         _draw_radar(image, sample, name, pixel)
-    cv2.arrowedLine(image, (BIRD // 2, BIRD // 2), (BIRD // 2, BIRD // 2 - round(4 * per_metre)), INK, 2, cv2.LINE_AA)
+    cv2.arrowedLine(image, (side // 2, side // 2), (side // 2, side // 2 - round(4 * per_metre)), INK, 2, cv2.LINE_AA)
     draw_legend(image, sample)
     label(image, f"from above, x up, {REACH:g} m, arrows: velocity of 1 s")
     return image
@@ -144,9 +117,10 @@ def _draw_radar(image: np.ndarray, sample: Sample, name: str, pixel: object) -> 
     start = cloud["xyz"][rows].numpy().astype(np.float64) @ T[:3, :3].T + T[:3, 3]
     # of a velocity that is not known no line is drawn
     stop = start + cloud["velocity_comp"][rows].nan_to_num(0.0).numpy() @ T[:3, :3].T
-    for a, b in zip(pixel(start), pixel(stop), strict=True):  # type: ignore[operator]
-        cv2.circle(image, _int(a), 3, (255, 90, 160), 1, cv2.LINE_AA)
-        cv2.line(image, _int(a), _int(b), (255, 90, 160), 1, cv2.LINE_AA)
+    ends = (_whole(pixel(xyz)).tolist() for xyz in (start, stop))  # type: ignore[operator]
+    for a, b in zip(*ends, strict=True):
+        cv2.circle(image, a, 3, (255, 90, 160), 1, cv2.LINE_AA)
+        cv2.line(image, a, b, (255, 90, 160), 1, cv2.LINE_AA)
 
 
 def lidars(sample: Sample) -> list[str]:
@@ -172,17 +146,14 @@ def _draw_points(image: np.ndarray, sample: Sample, cloud: str, camera: str, sca
 def _draw_boxes(image: np.ndarray, sample: Sample, boxes: Boxes3D, camera: str, scale: float) -> None:
     """Edges, cut into short pieces so that distortion bends them and nothing behind the camera is drawn."""
     corners = boxes.corners()
+    starts, ends = (corners[:, list(side), None] for side in zip(*EDGES, strict=True))
     steps = torch.linspace(0, 1, 17, dtype=torch.float64)[:, None]
-    for box, (_, _, _, category) in zip(corners, _rows(boxes), strict=True):
-        for a, b in EDGES:
-            line = box[a] + steps * (box[b] - box[a])
-            uv, visible = sample.project_ref(line, camera)
-            if sum(visible.tolist()) < 2:
-                continue
-            pixels = (uv.numpy() + 0.5) * scale - 0.5
-            for i in range(len(steps) - 1):
-                if visible[i] and visible[i + 1]:
-                    cv2.line(image, *_ints(pixels[i : i + 2]), category_colour(category), 1, cv2.LINE_AA)
+    uv, visible = sample.project_ref(starts + steps * (ends - starts), camera)
+    pixels = _whole((uv.numpy() + 0.5) * scale - 0.5)
+    colours = [category_colour(category) for _, _, _, category in _rows(boxes)]
+    for box, edge, i in (visible[..., 1:] & visible[..., :-1]).nonzero().tolist():
+        a, b = pixels[box, edge, i : i + 2].tolist()
+        cv2.line(image, a, b, colours[box], 1, cv2.LINE_AA)
 
 
 def _rows(boxes: Boxes3D) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, str]]:
@@ -210,12 +181,9 @@ def range_colours(distance: np.ndarray) -> np.ndarray:
     return cv2.applyColorMap(level[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1]
 
 
-def _int(p: np.ndarray) -> tuple[int, int]:
-    return int(np.clip(round(p[0]), -30000, 30000)), int(np.clip(round(p[1]), -30000, 30000))
-
-
-def _ints(pair: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
-    return _int(pair[0]), _int(pair[1])
+def _whole(pixels: np.ndarray) -> np.ndarray:
+    """Whole pixels (..., 2) that OpenCV takes, also of points that a camera does not see, which are not drawn."""
+    return np.clip(np.round(np.nan_to_num(pixels)), -30000, 30000).astype(int)
 
 
 def label(image: np.ndarray, text: str) -> None:
@@ -233,15 +201,9 @@ def banner(text: str, width: int) -> np.ndarray:
     return image
 
 
-def _row(tiles: list[np.ndarray], columns: int, width: int) -> np.ndarray:
-    height = max(t.shape[0] for t in tiles)
-    blank = np.full((height, width, 3), PAPER, np.uint8)
-    return np.concatenate([fitted(t, height) for t in tiles] + [blank] * (columns - len(tiles)), 1)
-
-
 def fitted(image: np.ndarray, height: int) -> np.ndarray:
     """Return a picture with a dark strip below, at a given height."""
     return np.pad(image, ((0, height - image.shape[0]), (0, 0), (0, 0)), constant_values=24)
 
 
-__all__ = ["birds_eye", "camera_tile", "draw_before_after", "draw_sample", "save_picture"]
+__all__ = ["birds_eye", "camera_tile", "save_picture"]

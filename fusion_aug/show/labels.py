@@ -15,7 +15,7 @@ from fusion_aug.streams.occupancy import LABEL
 NOBODY = (110, 110, 110)  # RGB levels of what nobody labelled
 GOLDEN = 137.50776  # degrees of hue from a number to the next, so that neighbours differ
 TINT, FLOOR = 0.45, 0.45  # weight of a mask over its picture; light of the lowest cells of a grid against the highest
-MOST = 12  # entries of a legend of points and cells, and as many of pixels
+ENTRY, ABOVE = 15, 60  # pixels of an entry of a legend, and what is left free above it
 PAPER = (24, 26, 30)
 
 
@@ -90,26 +90,29 @@ def occupancy_from_above(image: np.ndarray, sample: Sample, place: Callable[[np.
 
 
 def draw_legend(image: np.ndarray, sample: Sample) -> None:
-    """Write the names of the commonest classes of points, cells and pixels into the lower left corner, in colour."""
+    """Write the names of all classes, the commonest on top, into the lower left corner, in their colours."""
     counts: dict[tuple[int, str], int] = {}
     for cloud in sample.of_type(Points).values():
         _count(counts, point_labels(cloud), cloud.label_names)
     for grids in sample.of_type(Occupancy).values():
         _count(counts, grids[LABEL].cpu().numpy().reshape(-1), grids.label_names, (grids.unknown, grids.free))
-    common, pixels = _commonest(counts), dict[tuple[int, str], int]()
+    pixels = dict[tuple[int, str], int]()
     for name, masks in sample.of_type(SegmentationMask).items():
         if masks.has_classes and masks.label_names and len(masks) and not isinstance(masks, ValidityMask):
             _count(pixels, masks.classes(sample.key_item(name)).cpu().numpy().reshape(-1), masks.label_names)
-    common += [k for k in _commonest(pixels) if k not in common]
+    common = list(dict.fromkeys((*_commonest(counts), *_commonest(pixels))))
+    room = max(1, (image.shape[0] - ABOVE) // ENTRY)
+    if len(common) > room:
+        common = [*common[: room - 1], (UNLABELLED, f"and {len(common) - room + 1} more")]
     for row, (number, name) in enumerate(reversed(common)):
-        y = image.shape[0] - 8 - 15 * row
+        y = image.shape[0] - 8 - ENTRY * row
         cv2.rectangle(image, (0, y - 11), (10 + 7 * len(name), y + 4), PAPER, -1)
         colour = [int(c) for c in label_colours(np.array([number]))[0]]
         cv2.putText(image, name, (5, y), cv2.FONT_HERSHEY_SIMPLEX, 0.38, colour, 1, cv2.LINE_AA)
 
 
 def _commonest(counts: dict[tuple[int, str], int]) -> list[tuple[int, str]]:
-    return sorted(counts, key=lambda k: -counts[k])[:MOST]
+    return sorted(counts, key=lambda k: -counts[k])
 
 
 def _count(

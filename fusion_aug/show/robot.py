@@ -11,6 +11,8 @@ from calib import CalibrationError, CameraSensor, JointPose, UnknownLens
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample
 from fusion_aug.show.draw import PAPER, banner, fitted, label
+from fusion_aug.show.numbers import drawn_lines, held_lines
+from fusion_aug.show.panel import fits, panel, strip
 from fusion_aug.streams import Camera, ImageStream, JointState, Stream, TactileImage, Taxels, Wrench
 
 TILE = 440  # width of a camera picture, pixels
@@ -24,6 +26,7 @@ CurveFunction = Callable[[Stream], np.ndarray]  # the curves (n, k) of a stream
 LINK, JOINT = (60, 235, 255), (255, 60, 200)
 SIGNALS = {"position": "rad or m", "effort": "Nm or N", "force": "N", "torque": "Nm"}
 FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.36)
+ENTRY = 14  # pixels from a row of a legend to the next
 
 
 def is_robot(sample: Sample) -> bool:
@@ -31,29 +34,37 @@ def is_robot(sample: Sample) -> bool:
     return bool(sample.of_type(JointState))
 
 
-def draw_robot(before: Sample, after: Sample, title: str = "") -> np.ndarray:
-    """Two recordings of a robot: pictures of each, and their signals in one set of traces.
+def draw_robot(before: Sample, after: Sample, title: str = "", overlay: bool = True) -> np.ndarray:
+    """Two recordings of a robot: pictures of each, their signals in one set of traces, and what was drawn.
+
+    Args:
+        before, after: the samples. title: of the first. overlay: whether the arm is drawn into the pictures.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     done = ", ".join(r.path for r in after.history if r.applied) or "nothing"
-    sides = [_wide(pictures(s), t) for s, t in ((before, f"before  {title}"), (after, f"after  {done}"))]
+    sides = [_wide(pictures(s, overlay), t) for s, t in ((before, f"before  {title}"), (after, f"after  {done}"))]
     height = max(s.shape[0] for s in sides)
     rows = [np.concatenate([fitted(s, height) for s in sides], 1)]
+    lines = ["drawn:", *drawn_lines(after.history)] if after.history else []
     plots = [plot for kind in (JointState, Wrench, Taxels) for plot in traces(before, after, kind)]
+    told = bool(len(plots) % 2) and fits(lines, PLOT[1], PLOT[0])
     legend = "traces: grey before, coloured after; seconds since the begin of the recording before"
     if plots:
         pairs = [plots[i : i + 2] for i in range(0, len(plots), 2)]
-        blank = np.full((*PLOT, 3), PAPER, np.uint8)
-        rows.append(_with_title(np.concatenate([np.concatenate([*p, blank][:2], 1) for p in pairs]), legend))
+        if len(plots) % 2:
+            pairs[-1].append(panel(lines if told else held_lines(after), PLOT[1], PLOT[0]))
+        rows.append(_with_title(np.concatenate([np.concatenate(p, 1) for p in pairs]), legend))
+    if lines and not told:
+        rows.append(strip(lines, max(r.shape[1] for r in rows)))
     width = max(r.shape[1] for r in rows)
     return np.concatenate([np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=24) for r in rows])
 
 
-def pictures(sample: Sample) -> np.ndarray:
+def pictures(sample: Sample, overlay: bool = True) -> np.ndarray:
     """Cameras side by side, and under them the gels."""
-    cameras = [camera(sample, n) for n in sample.of_type(Camera)]
+    cameras = [camera(sample, n, overlay) for n in sample.of_type(Camera)]
     gels = [gel(sample, n) for n in sample.of_type(TactileImage)]
     strips = []
     for tiles in (cameras, gels):
@@ -71,13 +82,13 @@ def item_at(stream: Stream) -> int:
     return min(len(stream) - 1, int(DRAWN_AT * len(stream)))
 
 
-def camera(sample: Sample, name: str) -> np.ndarray:
-    """A camera's picture with the arm drawn where the calibration has it."""
+def camera(sample: Sample, name: str, overlay: bool = True) -> np.ndarray:
+    """A camera's picture, with the arm drawn where the calibration has it."""
     stream = sample[name]
     assert isinstance(stream, ImageStream)
     item = item_at(stream)
     image, scale = enlarged(shown_levels(stream.image(item)).numpy(), TILE)
-    for a, b in skeleton(sample, name, item):
+    for a, b in skeleton(sample, name, item) if overlay else ():
         cv2.line(image, _at(a, scale), _at(b, scale), LINK, 2, cv2.LINE_AA)
         for end in (a, b):
             cv2.circle(image, _at(end, scale), 4, JOINT, -1, cv2.LINE_AA)
@@ -157,7 +168,8 @@ def plot(
     pad = 0.06 * (high - low) or 1.0
     low, high = low - pad, high + pad
     height, width = PLOT
-    box = (52, 26, width - 12, height - 22)  # left, top, right, bottom
+    named = _legend_rows(keys, title, width)
+    box = (52, 26 + ENTRY * (len(named) - 1), width - 12, height - 22)  # left, top, right, bottom
 
     def pixels(t: np.ndarray, v: np.ndarray) -> np.ndarray:
         x = box[0] + (t - left) / max(right - left, 1e-9) * (box[2] - box[0])
@@ -177,12 +189,26 @@ def plot(
             colour = COLOURS[number % len(COLOURS)] if coloured else GREY
             number += coloured
             cv2.polylines(image, [pixels(t, v[:, k])], False, colour, 1, cv2.LINE_AA, 4)
-    x = box[2]
-    for i in reversed(range(min(number, len(keys)))):
-        x -= cv2.getTextSize(keys[i], *FONT, 1)[0][0] + 10
-        cv2.putText(image, keys[i], (x, 15), *FONT, COLOURS[i % len(COLOURS)], 1, cv2.LINE_AA)
+    for row, entries in enumerate(named):
+        for i, x in entries:
+            if i < number:
+                cv2.putText(image, keys[i], (x, 15 + ENTRY * row), *FONT, COLOURS[i % len(COLOURS)], 1, cv2.LINE_AA)
     label(image, title)
     return image
+
+
+def _legend_rows(keys: Sequence[str], title: str, width: int) -> list[list[tuple[int, int]]]:
+    """Numbers of keys and where they begin, in rows from the right; the first one ends at the title."""
+    rows: list[list[tuple[int, int]]] = [[]]
+    x, left = width - 12, 30 + 8 * len(title)
+    for i in reversed(range(len(keys))):
+        wide = cv2.getTextSize(keys[i], *FONT, 1)[0][0] + 10
+        if rows[-1] and x - wide < left:
+            rows.append([])
+            x, left = width - 12, 0
+        x -= wide
+        rows[-1].append((i, x))
+    return rows
 
 
 def enlarged(image: np.ndarray, width: int) -> tuple[np.ndarray, float]:

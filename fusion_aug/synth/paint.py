@@ -25,16 +25,17 @@ class Paint(NamedTuple):
 def value_noise(x: Array, y: Array) -> Array:
     """Smooth pseudo-random values in [0, 1] at plane coordinates."""
 
-    def lattice(i: Array, j: Array) -> Array:
-        h = (i.astype(np.int64) * 374761393 + j.astype(np.int64) * 668265263) & 0x7FFFFFFF
-        h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
-        return (h % 1024) / 1023.0
+    def lattice(h: Array) -> Array:
+        h = h & 0x7FFFFFFF
+        return (((h ^ (h >> 13)) * 1274126177) & 1023) / 1023.0
 
     i, j = np.floor(x), np.floor(y)
     u, v = x - i, y - j
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
-    top = lattice(i, j) * (1 - u) + lattice(i + 1, j) * u
-    bottom = lattice(i, j + 1) * (1 - u) + lattice(i + 1, j + 1) * u
+    right, up = 374761393, 668265263  # what a step to the next column and row adds to the key of a node
+    node = i.astype(np.int64) * right + j.astype(np.int64) * up
+    top = lattice(node) * (1 - u) + lattice(node + right) * u
+    bottom = lattice(node + up) * (1 - u) + lattice(node + (right + up)) * u
     return top * (1 - v) + bottom * v
 
 
@@ -44,8 +45,14 @@ def clouds(x: Array, y: Array, octaves: int = 4) -> Array:
     return np.sum(parts, axis=0)
 
 
-def ground(xy: Array, road: Road) -> tuple[Paint, Array]:
-    """Asphalt with markings, kerbs, pavement and grass at world (x, y); also the class of each point."""
+def ground_kinds(xy: Array, road: Road) -> Array:
+    """Class (n,) of the ground at world (x, y): 1 road, 2 kerb and pavement, 3 grass."""
+    off = np.abs(road.locate(xy)[1])
+    return np.where(off < HALF_ROAD, 1, np.where(off >= PAVEMENT, 3, 2))
+
+
+def ground(xy: Array, road: Road) -> Paint:
+    """Asphalt with markings, kerbs, pavement and grass at world (x, y)."""
     s, d = road.locate(xy)
     x, y = xy.T
     off = np.abs(d)
@@ -54,23 +61,26 @@ def ground(xy: Array, road: Road) -> tuple[Paint, Array]:
     on_road, on_kerb = off < HALF_ROAD, (off >= HALF_ROAD) & (off < HALF_ROAD + KERB)
     on_pavement = (off >= HALF_ROAD + KERB) & (off < PAVEMENT)
     colour = np.stack([tone, tone, tone + 3], 1)
-    worn = 150 + 90 * value_noise(x * 2.5, y * 2.5)
     stripe = (s > ZEBRA[0]) & (s < ZEBRA[1]) & (off < HALF_ROAD - 0.2) & ((d + 0.5) % 1.0 < 0.5)
     halt = (s > ZEBRA[0] - 1.6) & (s < ZEBRA[0] - 1.2) & (d < -0.1) & (d > -LANE)
     away = (s < ZEBRA[0] - 1.6) | (s > ZEBRA[1] + 1.0)
     dash = (off < 0.07) & (s % 6.0 < 3.0) & away
     edge = (np.abs(off - LANE) < 0.06) & away & (s % 1.6 < 0.8)
     marked = on_road & (stripe | halt | dash | edge)
-    colour[marked] = worn[marked, None]
-    slab = 140 + 18 * value_noise(x * 4, y * 4) + 10 * value_noise(np.floor(s / 0.6), np.floor(d / 0.6))
-    joint = (s % 0.6 < 0.025) | (off % 0.6 < 0.025)
-    colour[on_pavement] = np.where(joint, slab * 0.7, slab)[on_pavement, None] * [1.0, 0.98, 0.94]
+    colour[marked] = 150 + 90 * value_noise(x[marked] * 2.5, y[marked] * 2.5)[:, None]
+    colour[on_pavement] = _slabs(x[on_pavement], y[on_pavement], s[on_pavement], d[on_pavement])
     colour[on_kerb] = np.where(s % 1.0 < 0.02, 110, 168 + 12 * grain)[on_kerb, None] * [1, 1, 0.98]
     lawn = off >= PAVEMENT
-    shade = 0.75 + 0.3 * patch + 0.25 * (value_noise(x * 14, y * 14) - 0.5)
-    colour[lawn] = (np.array([92, 118, 58]) * shade[:, None])[lawn]
-    kind = np.where(on_road, 1, np.where(lawn, 3, 2))
-    return Paint(colour, np.zeros(len(xy))), kind
+    shade = 0.75 + 0.3 * patch[lawn] + 0.25 * (value_noise(x[lawn] * 14, y[lawn] * 14) - 0.5)
+    colour[lawn] = np.array([92, 118, 58]) * shade[:, None]
+    return Paint(colour, np.zeros(len(xy)))
+
+
+def _slabs(x: Array, y: Array, s: Array, d: Array) -> Array:
+    """Colour (n, 3) of the pavement at world (x, y) and road coordinates (s, d)."""
+    slab = 140 + 18 * value_noise(x * 4, y * 4) + 10 * value_noise(np.floor(s / 0.6), np.floor(d / 0.6))
+    joint = (s % 0.6 < 0.025) | (np.abs(d) % 0.6 < 0.025)
+    return np.where(joint, slab * 0.7, slab)[:, None] * [1.0, 0.98, 0.94]
 
 
 def _window_wall(local: Array, normal: Array, colour: Array) -> Paint:

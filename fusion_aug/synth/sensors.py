@@ -51,7 +51,7 @@ def take_masks(world: World, camera: CameraSensor, T_world_cam: Array) -> tuple[
     seen = np.isfinite(own).all(1)
     hits = world.cast(T_world_cam[:3, 3][None], own[seen] @ T_world_cam[:3, :3].T)
     classes, bodies = np.full(len(own), 255, np.uint8), np.full(len(own), -1, np.int32)
-    classes[seen], bodies[seen] = world.surfaces(hits)[2], np.maximum(hits.body, -1) + 1
+    classes[seen], bodies[seen] = world.kinds(hits), np.maximum(hits.body, -1) + 1
     return classes.reshape(camera.size), bodies.reshape(camera.size)
 
 
@@ -76,9 +76,9 @@ def _radiance(
     if measure:
         along = own[seen, 2] if camera.model.lens != "kannala_brandt" else 1.0
         depth[seen] = hits.distance * along  # infinity for the sky
-        classes[seen] = world.surfaces(hits)[2]
+        classes[seen] = world.kinds(hits)
     else:
-        colour[seen] = world.colours(rays, hits)[0]
+        colour[seen] = world.colours(rays, hits)
     return colour.reshape(*shape, 3), depth.reshape(shape), classes.reshape(shape)
 
 
@@ -124,7 +124,7 @@ def scan(
         )
         distance = hits.distance[near] + rng.normal(0, 0.01, near.sum())
         point = origin[near] + rays[near] * distance[:, None]
-        kind = world.surfaces(hits)[2]
+        kind = world.kinds(hits)
         facing = np.abs(np.sum(hits.normal * rays, 1))
         level = world.levels(hits, kind)[near] * (0.35 + 0.65 * facing[near]) + rng.normal(0, 1.5, near.sum())
         out["xyz"].append(point @ back[:3, :3].T + back[:3, 3])

@@ -12,7 +12,7 @@ from fusion_aug.errors import FusionAugError
 from fusion_aug.synth.bodies import Body
 from fusion_aug.synth.daylight import LIGHTS, SUNLIGHT
 from fusion_aug.synth.mesh import Array
-from fusion_aug.synth.paint import GROUND_LEVEL, PAINTS, ground
+from fusion_aug.synth.paint import GROUND_LEVEL, PAINTS, ground, ground_kinds
 from fusion_aug.synth.town import SUN, Town
 
 GROUND, SKY = -1, -2
@@ -137,22 +137,26 @@ class World:
         rays = np.concatenate([start, np.broadcast_to(SUN, start.shape)], 1).astype(np.float32)
         return ~(self._casts[0].blocks(rays) | self._casts[1].blocks(rays))
 
-    def surfaces(self, hits: Hits) -> tuple[Array, Array, Array]:
-        """Albedo (n, 3) in sRGB levels, gloss (n,) and class (n,) of what was hit."""
-        colour, gloss = np.zeros((len(hits.body), 3)), np.zeros(len(hits.body))
+    def kinds(self, hits: Hits) -> Array:
+        """Class (n,) of what was hit, numbers of ``KINDS``, uint8."""
         kind = np.zeros(len(hits.body), np.uint8)
-        floor = hits.body == GROUND
-        surface, kinds = ground(hits.point[floor, :2], self.town.road)
-        colour[floor], gloss[floor], kind[floor] = *surface, kinds
-        solid = hits.body >= 0
+        floor, solid = hits.body == GROUND, hits.body >= 0
+        kind[floor] = ground_kinds(hits.point[floor, :2], self.town.road)
         kind[solid] = self.scenery.kind[hits.body[solid]]
+        return kind
+
+    def surfaces(self, hits: Hits) -> tuple[Array, Array]:
+        """Albedo (n, 3) in sRGB levels and gloss (n,) of what was hit."""
+        colour, gloss = np.zeros((len(hits.body), 3)), np.zeros(len(hits.body))
+        floor, solid = hits.body == GROUND, hits.body >= 0
+        colour[floor], gloss[floor] = ground(hits.point[floor, :2], self.town.road)
         local, facing = self._local(hits, solid)
         rows, painted = np.flatnonzero(solid), self.scenery.paint[hits.part[solid]]
         for name in np.unique(painted):
             mine = painted == name
             base = self.scenery.colour[hits.part[rows[mine]]]
             colour[rows[mine]], gloss[rows[mine]] = PAINTS[str(name)][0](local[mine], facing[mine], base)
-        return colour, gloss, kind
+        return colour, gloss
 
     def levels(self, hits: Hits, kind: Array) -> Array:
         """(n,) reflectivity at 905 nm as a level of 255."""
@@ -169,27 +173,35 @@ class World:
         point, normal = hits.point[rows] - t, hits.normal[rows]
         return np.einsum("nij,ni->nj", R, point), np.einsum("nij,ni->nj", R, normal)
 
-    def colours(self, directions: Array, hits: Hits) -> tuple[Array, Array]:
-        """Radiance (n, 3), linear and 1 for white in the sun, and class (n,) of what rays met."""
-        albedo, gloss, kind = self.surfaces(hits)
-        day = self.scenery.light
-        out = day.sky(directions)
-        solid = hits.body > SKY
-        n = hits.normal[solid]
-        sun = np.clip(n @ SUN, 0, 1) * self.lit(_rows(hits, solid)) * day.sunny
+    def colours(self, directions: Array, hits: Hits) -> Array:
+        """Radiance (n, 3) that rays met, linear, 1 for white in the sun."""
+        day, solid = self.scenery.light, hits.body > SKY
+        out = np.zeros(directions.shape)
+        out[~solid] = day.sky(directions[~solid])
+        hits, directions = _rows(hits, solid), directions[solid]
+        albedo, gloss = self.surfaces(hits)
+        n = hits.normal
+        sun = np.clip(n @ SUN, 0, 1)
+        faces = sun > 0
+        sun[faces] *= self.lit(_rows(hits, faces))
+        sun *= day.sunny
         light = SUNLIGHT * sun[:, None] + day.from_sky(n)
         bounced = np.clip(-n[:, 2:] * 0.5 + 0.5, 0, 1) * np.array([0.075, 0.07, 0.06])
-        shaded = (albedo[solid] / 255) ** 2.2 * (light + bounced)
-        d = directions[solid]
-        cosine = np.clip(-np.sum(d * n, 1), 0, 1)
-        mirrored = d + 2 * cosine[:, None] * n
-        fresnel = gloss[solid] * (0.05 + 0.95 * (1 - cosine) ** 5)
-        glint = 6.0 * np.clip(mirrored @ SUN, 0, 1) ** 400 * sun * gloss[solid]
-        reflected = np.where(mirrored[:, 2:] > 0, day.sky(mirrored), 0.06)
-        shaded = shaded * (1 - fresnel[:, None]) + reflected * fresnel[:, None] + glint[:, None]
-        haze = np.exp(-hits.distance[solid] / 900.0)[:, None]
+        shaded = (albedo / 255) ** 2.2 * (light + bounced)
+        mirror = gloss > 0
+        shaded[mirror] = self._mirrored(directions[mirror], n[mirror], shaded[mirror], sun[mirror], gloss[mirror])
+        haze = np.exp(-hits.distance / 900.0)[:, None]
         out[solid] = shaded * haze + day.haze * (1 - haze)
-        return out, kind
+        return out
+
+    def _mirrored(self, directions: Array, n: Array, shaded: Array, sun: Array, gloss: Array) -> Array:
+        """Radiance (n, 3) of surfaces that mirror the sky and the sun; what is below the horizon is dark."""
+        cosine = np.clip(-np.sum(directions * n, 1), 0, 1)
+        mirrored = directions + 2 * cosine[:, None] * n
+        fresnel = gloss * (0.05 + 0.95 * (1 - cosine) ** 5)
+        glint = 6.0 * np.clip(mirrored @ SUN, 0, 1) ** 400 * sun * gloss
+        reflected = np.where(mirrored[:, 2:] > 0, self.scenery.light.sky(mirrored), 0.06)
+        return shaded * (1 - fresnel[:, None]) + reflected * fresnel[:, None] + glint[:, None]
 
 
 def _rows(hits: Hits, rows: Array) -> Hits:

@@ -57,6 +57,7 @@ from fusion_aug.transforms.faults import (
     ReducedView,
     ScanMotionBlur,
 )
+from fusion_aug.transforms.generative import Diffuse, MatchColour, Stylize
 from fusion_aug.transforms.image import Crop, FlipImage, Pad, PerspectiveImage, Resize, ResizeCrop, RotateImage
 from fusion_aug.transforms.mix import (
     CopyInstances,
@@ -129,6 +130,7 @@ __all__ = [
     "DeadPixels",
     "DefocusBlur",
     "Deskew",
+    "Diffuse",
     "DopplerFolding",
     "DropFrames",
     "DroppedPackets",
@@ -157,6 +159,7 @@ __all__ = [
     "LensDirt",
     "LensScratches",
     "LidarCrosstalk",
+    "MatchColour",
     "MirrorRobot",
     "MirrorScene",
     "Miscalibrate",
@@ -204,6 +207,7 @@ __all__ = [
     "Solarize",
     "SpeedWarp",
     "Spray",
+    "Stylize",
     "SunGlare",
     "SwapBackground",
     "SwapSector",

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from html_page import Page
 from searches import space
 
 import fusion_aug as fa
 from fusion_aug.policy.search.charts import ticks
-
-VOID = {"meta", "br"}
-
-
-class Page(HTMLParser):
-    """Elements and words of a page; every element has to be closed."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.words.append(data)
-
 
 ENGINES = {"grid": {}, "random": {}, "pbt": {"epochs": 9}, "optuna": {"score": ["<b>&", "fog"]}, "reinforce": {},
            "density": {"levels": [1.0]}}  # fmt: skip
@@ -70,7 +40,7 @@ def test_the_page_of_every_engine(tmp_path: Path, engine: str) -> None:
     (policy,) = [a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"]
     assert policy is not None and policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
     assert "prefers-color-scheme:dark" in text and len(text) < 40_000
-    words = " ".join(page.words)
+    words = page.text
     assert f"Result: trial {found.best.number}" in words or engine == "density"
     circles = [a for t, a in page.tags if t == "circle"]
     assert len(circles) == len(found.trials) * len(json.loads((tmp_path / "s" / "results.json").read_text())["score"])
@@ -112,7 +82,7 @@ def test_long_recipes_are_folded_and_the_best_mean_rises_in_steps(tmp_path: Path
     places = [tuple(map(float, p.split(","))) for p in str(line).split()]
     assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(places)) and len(places) == 8
     fa.search_policy(objective, many, out=tmp_path / "g", score="fog")
-    words = " ".join(Page((tmp_path / "g" / "report.html").read_text()).words)
+    words = Page((tmp_path / "g" / "report.html").read_text()).text
     assert "1 operation at magnitude 0.25" in words and "1 epoch each" in words and "1 operations" not in words
 
 

@@ -18,7 +18,7 @@ def test_wrong_words(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (["fly"], ["unknown command", "fly"]),
         ([*base[:3], "out="], ["out", "empty"]),
         (["run", "log=nuscenes", "log.root=", "out=y"], ["log.root", "empty"]),
-        ([*base, "log=kiti"], ["log/kiti", "kitti", "nuscenes"]),
+        ([*base, "log=kiti"], ["log", "kiti", "did you mean kitti?"]),
         ([*base, "pipeline=nope"], ["nope", "geometry"]),
         ([*base, "log.select=[scene-x,made-0001]"], ["log.select", "scene-x"]),
         ([*base, "plugins=nope"], ["plugins", "'nope'"]),

@@ -10,7 +10,7 @@ EVERY = 40  # of those by hand, which take longer: a fortieth
 
 @pytest.mark.slow
 def test_damaged_files_and_odd_words() -> None:
-    from fuzz import ALLOWED, names_by_hand, outcomes  # makes its bombs, which takes as long as many tests
+    from fuzz import ALLOWED, names_by_hand, outcomes  # makes some of its bombs, which takes as long as a test
 
     cases = [*range(CASES), *names_by_hand()[::EVERY]]
     found = dict(outcomes(cases, SEED))

@@ -95,3 +95,17 @@ def test_the_legend_names_the_classes_of_masks() -> None:
     assert len(rows) and rows.min() > BIRD - 30 and columns.max() < 50
     colour = label_colours(np.array([2]))[0].astype(int)
     assert np.abs(named[rows, columns].astype(int) - colour).sum(1).min() < 60
+
+
+def test_a_legend_names_every_class_that_has_room() -> None:
+    sample = make_sample(size=(48, 64), boxes=0)
+    names = tuple(f"class{i}" for i in range(60))
+    mask = torch.arange(48 * 64, dtype=torch.int64).reshape(48, 64)
+
+    def rows_of(count: int) -> int:
+        shown = replace(sample["CAM_LEFT/mask"], items=((mask % count).to(torch.uint8),), label_names=names)
+        plain = birds_eye(only(sample, mask=replace(shown, label_names=())))
+        v = np.flatnonzero(np.any(plain != birds_eye(only(sample, mask=shown)), axis=2).any(1))
+        return len(set(((BIRD - 8 - v) // 15).tolist()) - {-1})
+
+    assert rows_of(20) == 20 and rows_of(60) == (BIRD - 60) // 15, "the last one counts the others"

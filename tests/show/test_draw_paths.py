@@ -36,7 +36,7 @@ def test_in_pictures_they_lie_on_the_ground() -> None:
     sample = fa.with_waypoints(log, 0, past=0, future=3)
     only = sample["waypoints"].select(torch.from_numpy(sample["waypoints"]["instance"] == "ego"))
     sample = sample.with_streams({**sample.streams, "waypoints": only})
-    plain, drawn = (camera_tile(s, "CAM_FRONT", points=False).astype(int) for s in (bare(sample), sample))
+    plain, drawn = (camera_tile(s, "CAM_FRONT").astype(int) for s in (bare(sample), sample))
     changed = np.argwhere(np.abs(plain - drawn).sum(2) > 60)
     assert len(changed) > 30
     ahead = np.arange(2.5, 21, 0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from places import ARM
 
 import fusion_aug as fa
 from fusion_aug.cli import main
-from fusion_aug.show.robot import GREY, PLOT, draw_robot, is_robot, item_at, plot, skeleton
+from fusion_aug.show.robot import FONT, GREY, PLOT, _legend_rows, camera, draw_robot, is_robot, item_at, plot, skeleton
 
 pytest.importorskip("mcap")
 
@@ -60,3 +61,23 @@ def test_the_command(tmp_path: Path) -> None:
     words = ["log=mcap", f"log.root={ARM}/mcap", f"log.rig={ARM}/mcap_rig.yaml", "pipeline=timewarp"]
     assert main(["show", *words, f"out={tmp_path}/arm.png"]) == 0
     assert cv2.imread(str(tmp_path / "arm.png")).shape[1] == 2 * PLOT[1]
+
+
+@pytest.mark.quick
+def test_a_legend_of_any_length_is_whole() -> None:
+    """No key lies under the title, outside, or over another."""
+    keys = [f"left_arm_joint_{i}" for i in range(14)]
+    rows = _legend_rows(keys, "joint_states position, rad or m", PLOT[1])
+    assert sorted(i for row in rows for i, _ in row) == list(range(14)) and len(rows) == 2
+    for number, row in enumerate(rows):
+        places = sorted((x, x + cv2.getTextSize(keys[i], *FONT, 1)[0][0]) for i, x in row)
+        assert places[0][0] >= (30 + 8 * 31 if number == 0 else 0) and places[-1][1] <= PLOT[1] - 12
+        assert all(a[1] < b[0] for a, b in pairwise(places))
+
+
+def test_the_arm_is_left_out_of_pictures_without_overlay(arm: fa.Sample) -> None:
+    with_arm, bare = camera(arm, "front"), camera(arm, "front", overlay=False)
+    changed = np.any(with_arm != bare, axis=2)
+    assert 0.001 < changed.mean() < 0.1
+    out = fa.MirrorRobot()(arm)
+    assert draw_robot(arm, out, "arm", overlay=False).shape == draw_robot(arm, out, "arm").shape

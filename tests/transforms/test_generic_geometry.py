@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -73,11 +75,22 @@ def test_a_fault_that_rig_and_data_share_is_found(
     assert np.nan_to_num(off, nan=9.0).max() > 0.5
 
 
+def dotted_sample() -> tuple[fa.Sample, dict[str, np.ndarray]]:
+    """A sample of its own for each test, whose dots are drawn once, and their points."""
+    sample, points = drawn_dots()
+    return copy.deepcopy(sample), points
+
+
+@cache
+def drawn_dots() -> tuple[fa.Sample, dict[str, np.ndarray]]:
+    return with_dots(make_sample(size=(240, 320), points=3000))
+
+
 @pytest.mark.quick
 @making("content_identity")
 def test_content_identity(case: Case) -> None:
     """Dots drawn at projected points are found where the augmented rig's numbers put the points."""
-    sample, points = with_dots(make_sample(size=(240, 320), points=3000))
+    sample, points = dotted_sample()
     scaled = {k: tuple(5 * v for v in x) if k == "size" else x for k, x in case[1].items()}
     out = own_transforms()[case[0]](**scaled)(sample, seed=4)
     found = dot_errors(sample, out, points)
@@ -153,7 +166,7 @@ def test_doppler_is_the_projection_of_the_velocity(case: Case) -> None:
 @making("keeps_rows")
 def test_fused_equals_eager(case: Case) -> None:
     """Pending maps applied at the end, or after every transform: same calibration, dots at the same places."""
-    sample, points = with_dots(make_sample(size=(240, 320), points=3000))
+    sample, points = dotted_sample()
     scaled = {k: tuple(5 * v for v in x) if k == "size" else x for k, x in case[1].items()}
     chain = fa.Compose(
         [

@@ -78,6 +78,7 @@ COMMON_PARTS = (
     Part("manifest.jsonl", LEFT_OUT, OF_ANOTHER_RUN),
     Part("run.json", LEFT_OUT, OF_ANOTHER_RUN),
     Part("run.csv", LEFT_OUT, OF_ANOTHER_RUN),
+    Part("report.html", LEFT_OUT, OF_ANOTHER_RUN),
     Part(".work/**", LEFT_OUT, "of a run that was not finished"),
     Part("**/README*", LEFT_OUT, FOR_PEOPLE),
     Part("**/LICENSE*", LEFT_OUT, FOR_PEOPLE),

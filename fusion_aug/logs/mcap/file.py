@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from calib.regular_files import open_for_parts
+from calib.replacing import replace_unchecked
 from fusion_aug.errors import USER_ERRORS, DataError, MissingPackage
 from fusion_aug.logs.mcap.chunks import messages_of, read_message, summary_of
 from fusion_aug.logs.mcap.definitions import NEED, ROS1, decode, definition_of, encode, kind_of, typestore
@@ -43,7 +44,7 @@ def stamp_of(message: Any) -> int | None:
 def stamp(header: Any, time: int) -> Any:
     """Return a header with another stamp (ns)."""
     seconds, rest = divmod(time, 1_000_000_000)
-    return replace(header, stamp=replace(header.stamp, sec=seconds, nanosec=rest))
+    return replace_unchecked(header, stamp=replace_unchecked(header.stamp, sec=seconds, nanosec=rest))
 
 
 class McapFile(Recording):

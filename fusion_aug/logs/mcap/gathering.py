@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.logs.mcap.clouds import CLOUD
 from fusion_aug.logs.mcap.file import Channel, MessageSource, StoredMessage, decode, stamp_of
@@ -279,5 +280,5 @@ def with_times(topics: Mapping[str, Topic], more: Iterable[Topic] = ()) -> bool:
             last, nth = m.log_time, nth + 1 if m.log_time == last else 0
             m.source.options["nth"] += nth
         times, topic.unstamped = capture_times([(m.time, m.log_time) for m in topic.messages], follow_log)
-        topic.messages = [replace(m, time=time) for m, time in zip(topic.messages, times, strict=True)]
+        topic.messages = [replace_unchecked(m, time=time) for m, time in zip(topic.messages, times, strict=True)]
     return follow_log

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calib.regular_files import is_there
+from calib.replacing import replace_unchecked
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.parts import Parts
 from fusion_aug.logs.core.robots import BASE, RobotLog
@@ -82,7 +83,7 @@ class TopicLog(RobotLog):
     def _inside(self, topic: Topic, window: Window) -> list[ReceivedMessage]:
         """The messages of a topic in a window, by capture time, with their places by log time."""
         inside = [m for m in topic.messages if window.start <= m.log_time < window.end]
-        return sorted((replace(m, position_in_topic=i) for i, m in enumerate(inside)), key=lambda m: m.time)
+        return sorted((replace_unchecked(m, position_in_topic=i) for i, m in enumerate(inside)), key=lambda m: m.time)
 
     def _streams(self, topic: Topic, window: Window) -> dict[str, Stream]:
         """The streams of a topic by name: one, or one for each set of joints; none where it has no messages."""

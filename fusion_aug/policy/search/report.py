@@ -9,25 +9,10 @@ from typing import Any
 from fusion_aug.policy.search.charts import range_bar, scores_chart
 from fusion_aug.policy.search.trials import MEAN, Proposal, Trial
 from fusion_aug.policy.space import Space
+from fusion_aug.show.page import Html, document
 
 MOST_ROWS = 50  # trials in the table, the best ones
 SHORT = 90  # characters of what was tried that are always shown
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-STYLE = """
-:root{color-scheme:light dark;--ink:#1d2330;--dim:#667085;--line:#d9dee7;--page:#fff;--mark:#c2410c;--dot:#2563eb}
-@media(prefers-color-scheme:dark){
-:root{--ink:#e6e9ef;--dim:#98a2b3;--line:#343b49;--page:#14171d;--mark:#fb923c;--dot:#7aa7ff}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);
-background:var(--page);max-width:60rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}p,td.w{overflow-wrap:anywhere}.dim{color:var(--dim)}
-div.t{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-td.n,th.n{text-align:right;white-space:nowrap}summary{cursor:pointer}
-tr.best td{font-weight:600}svg{width:100%;height:auto}svg.bar{width:160px}svg text{fill:var(--dim);font-size:11px}
-svg .grid{stroke:var(--line)}svg .far{fill:none;stroke:var(--dim);stroke-dasharray:4 3}
-svg .dot{fill:var(--dot);stroke:var(--dot)}
-svg .best{fill:var(--mark);stroke:var(--mark)}svg .all{fill:var(--line)}svg .range{fill:var(--dot)}
-"""
 
 
 def html_report(space: Space, facts: Mapping[str, Any]) -> str:
@@ -44,12 +29,7 @@ def html_report(space: Space, facts: Mapping[str, Any]) -> str:
         parts.append(f"<h2>{escape(_named(score))} of every trial</h2>{scores_chart(rows, best, _named(score))}")
         parts.append(_legend(trials, score))
     parts += [_result(space, trials, facts), _table(trials, facts)]
-    head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>Search</title>'
-        f"<style>{STYLE}</style>"
-    )
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    return document("Search", [Html("".join(parts))])
 
 
 def trial_of(facts: Mapping[str, Any]) -> Trial:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def said_in_child(work: Callable[[], object], notes: Path) -> list[object]:
     child = os.fork()
     if child == 0:
         found: list[object] = []
+        sys.dont_write_bytecode = True  # Python 3.11 would leave the half of it that fits
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
         try:
             work()

@@ -16,7 +16,7 @@ from steps import step_words
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.logs.core.whole_numbers import with_whole_intensities
-from fusion_aug.run.commands import check_written
+from fusion_aug.run.checking import check_written
 
 STEPS = {
     "fog": "{_target_: fusion_aug.Fog, mor: 60, overcast: 0}",
@@ -28,7 +28,7 @@ def run(tmp_path: Path, words: list[str]) -> Path:
     """A run with fog and a gain; ``check`` finds the intensities that it should find, and no others."""
     out = tmp_path / "out"
     assert main(["run", *step_words(STEPS), f"out={out}", *words]) == 0
-    rows = [r for r in check_written(out, [], None) if r.measurement in ("intensity", "unreadable")]
+    rows = [r for r in check_written(out, [], None).rows if r.measurement in ("intensity", "unreadable")]
     assert rows and {r.status for r in rows} == {"PASS"} and all(r.limit <= 0.5 + 1e-6 for r in rows)
     return out
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -39,11 +42,22 @@ def scenery() -> Scenery:
     return Scenery(make_town(0))
 
 
-def rendered(sample: fa.Sample, scenery: Scenery, camera: str, numbers: dict[str, float]) -> np.ndarray:
-    """What the world shows to the moved camera."""
-    stamp = int(sample[camera].capture_times[0])
-    T = sample.rig.T("world", camera, stamp) @ mounting_matrix({**STILL, **numbers})
-    return take_picture(scenery.at((stamp - T0 * 1000) * 1e-9), sample.rig.camera(camera), T.numpy()).picture
+Rendered = Callable[..., np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def rendered(sample: fa.Sample, scenery: Scenery) -> Rendered:
+    """What the world shows to a camera that is moved by some numbers; several tests compare with the same pictures."""
+
+    @cache
+    def picture(camera: str, **numbers: float) -> np.ndarray:
+        stamp = int(sample[camera].capture_times[0])
+        T = sample.rig.T("world", camera, stamp) @ mounting_matrix({**STILL, **numbers})
+        shown = take_picture(scenery.at((stamp - T0 * 1000) * 1e-9), sample.rig.camera(camera), T.numpy()).picture
+        shown.setflags(write=False)
+        return shown
+
+    return picture
 
 
 # --- rotation --------------------------------------------------------------------------------------------------------
@@ -112,13 +126,13 @@ def test_depth_follows_a_turn(sample: fa.Sample) -> None:
 @pytest.mark.parametrize("camera", ["CAM_FRONT", "FISHEYE_FRONT"])
 @pytest.mark.parametrize("shift", [{"x": 0.3}, {"y": -0.3}, {"z": 0.3}, {"x": -0.2, "y_deg": 4.0}])
 def test_a_shifted_camera_shows_what_the_world_shows(
-    sample: fa.Sample, scenery: Scenery, camera: str, shift: dict[str, float]
+    sample: fa.Sample, rendered: Rendered, camera: str, shift: dict[str, float]
 ) -> None:
     """With true depth: pictures within a JPEG's own error, most pixels valid, and no second copy of an edge."""
     out = move(sample, camera, **shift)
     picture, valid = out[camera].image(0).numpy(), out[f"{camera}/valid"].image(0).numpy() > 0
-    true = rendered(sample, scenery, camera, shift)
-    own = np.abs(sample[camera].image(0).numpy().astype(float) - rendered(sample, scenery, camera, {})).mean()
+    true = rendered(camera, **shift)
+    own = np.abs(sample[camera].image(0).numpy().astype(float) - rendered(camera)).mean()
     error = np.abs(picture.astype(float) - true).mean(2)
     before = np.abs(sample[camera].image(0).numpy().astype(float) - true).mean(2)
     assert valid.mean() > 0.85 and error[valid].mean() < 1.5 * own + 0.5, (valid.mean(), error[valid].mean(), own)
@@ -127,20 +141,20 @@ def test_a_shifted_camera_shows_what_the_world_shows(
     assert ghosts.mean() < 0.012, "hardly a pixel shows something else than the world"
 
 
-def test_a_shift_by_lidar_alone_is_closer_to_the_world_than_none(sample: fa.Sample, scenery: Scenery) -> None:
+def test_a_shift_by_lidar_alone_is_closer_to_the_world_than_none(sample: fa.Sample, rendered: Rendered) -> None:
     bare = sample.with_streams({n: s for n, s in sample.streams.items() if not n.endswith(("/depth", "/classes"))})
     out = move(bare, "CAM_FRONT", x=0.3)
-    true = rendered(sample, scenery, "CAM_FRONT", {"x": 0.3})
+    true = rendered("CAM_FRONT", x=0.3)
     valid = out["CAM_FRONT/valid"].image(0).numpy() > 0
     error = np.abs(out["CAM_FRONT"].image(0).numpy().astype(float) - true).mean(2)[valid].mean()
     before = np.abs(sample["CAM_FRONT"].image(0).numpy().astype(float) - true).mean(2)[valid].mean()
     assert valid.mean() > 0.9 and error < 0.3 * before, (valid.mean(), error, before)
 
 
-def test_what_was_hidden_is_stretched_and_marked(sample: fa.Sample, scenery: Scenery) -> None:
+def test_what_was_hidden_is_stretched_and_marked(sample: fa.Sample, rendered: Rendered) -> None:
     """By LiDAR and picture: hardly a black pixel but at the edge beyond which nothing was seen."""
     bare = sample.with_streams({n: s for n, s in sample.streams.items() if not n.endswith(("/depth", "/classes"))})
-    out, true = move(bare, "CAM_FRONT", x=0.3), rendered(sample, scenery, "CAM_FRONT", {"x": 0.3})
+    out, true = move(bare, "CAM_FRONT", x=0.3), rendered("CAM_FRONT", x=0.3)
     inner = np.s_[:, :640]  # of 704 columns
     picture, valid = out["CAM_FRONT"].image(0).numpy()[inner], out["CAM_FRONT/valid"].image(0).numpy()[inner] > 0
     assert 0.01 < (~valid).mean() < 0.08 and (picture.max(2) == 0).mean() < 5e-4
@@ -245,7 +259,7 @@ def test_every_sample_of_a_batch_gets_its_mask() -> None:
         assert torch.equal(a.image(0), b.image(0))  # type: ignore[attr-defined]
 
 
-def test_gaps_in_depth_are_filled_and_are_not_sky(sample: fa.Sample, scenery: Scenery) -> None:
+def test_gaps_in_depth_are_filled_and_are_not_sky(sample: fa.Sample, rendered: Rendered) -> None:
     from dataclasses import replace
 
     depth = sample["CAM_FRONT/depth"]
@@ -253,7 +267,7 @@ def test_gaps_in_depth_are_filled_and_are_not_sky(sample: fa.Sample, scenery: Sc
     holes = torch.from_numpy(np.random.default_rng(0).random(full.shape) < 0.95)
     sparse = replace(depth, items=(torch.where(holes, torch.zeros_like(full), full),))
     thin = sample.with_streams({**sample.streams, "CAM_FRONT/depth": sparse})
-    true = rendered(sample, scenery, "CAM_FRONT", {"x": 0.5})
+    true = rendered("CAM_FRONT", x=0.5)
     errors = []
     for s in (sample, thin):
         out = move(s, "CAM_FRONT", x=0.5)
