@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from typing import Any
@@ -29,7 +30,8 @@ def strengths(kind: Any) -> dict[str, Strength]:
 def neutral(name: str, **more: Any) -> fa.Transform:
     """A transform with every number neutral but those that are given."""
     kind = own_transforms()[name]
-    shared = {k: v for k, v in CASES[name][0].items() if k in ("cameras", "sensors", "mode")}
+    needed = {f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING}
+    shared = {k: v for k, v in CASES[name][0].items() if k in {"cameras", "sensors", "mode", *needed}}
     return kind(**{**shared, **{n: s.neutral for n, s in strengths(kind).items()}, **more})
 
 

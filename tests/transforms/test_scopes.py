@@ -16,6 +16,7 @@ from fusion_aug.core.engine import Run
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context, own_transforms
 from fusion_aug.transforms import Weather
+from fusion_aug.transforms.generative.made_pictures import MadePictures
 
 SHARED = {n: t for n, t in own_transforms().items() if t.scope == "scene"}
 
@@ -36,10 +37,11 @@ def test_each_can_be_drawn_per_sample(name: str) -> None:
     assert own["sample"][0] != own["sample"][1]
 
 
-def test_weather_and_warps_of_time_are_all_that_scenes_share() -> None:
+def test_weather_warps_of_time_and_looks_are_all_that_scenes_share() -> None:
     """What docs/training.md says."""
-    assert {"Fog", "Night", "Weather", "TimeWarp", "SpeedWarp"} <= set(SHARED)
-    assert all(issubclass(t, Weather) or "Warp" in n for n, t in SHARED.items())
+    assert {"Fog", "Night", "Weather", "TimeWarp", "SpeedWarp", "Stylize", "MatchColour"} <= set(SHARED)
+    looks = (Weather, MadePictures, fa.MatchColour)
+    assert all(issubclass(t, looks) or "Warp" in n for n, t in SHARED.items())
 
 
 @pytest.mark.parametrize("preset", ["fog", "rain", "snow", "night", "weather"])

@@ -171,7 +171,7 @@ def test_lines_lie_on_what_is_painted(sample: fa.Sample) -> None:
         s, d = road.locate(line[:, :2])
         if element.category in ("lane_divider", "road_divider"):
             assert np.abs(np.abs(d) - (LANE if element.category == "lane_divider" else 0)).max() < 5e-3
-            painted.append(ground(line[:, :2], road)[0].colour.mean(1) > 130)
+            painted.append(ground(line[:, :2], road).colour.mean(1) > 130)
         if element.category == "centerline":
             assert np.abs(np.abs(d) - LANE / 2).max() < 5e-3
             assert (np.diff(s) >= 0).all() == (np.median(d) < 0)  # traffic keeps to the right
