@@ -13,6 +13,7 @@ from typing import Any
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.inputs import content_line
+from fusion_aug.run.gate_files import with_gates_read
 from fusion_aug.run.model_folders import learn_models, model_lines, with_absolute_models, without_model_paths
 from fusion_aug.run.picture_folders import folder_lines, learn_folders, with_absolute_folders, without_folder_paths
 from fusion_aug.sample.networks import ENDING, believe_network, know_network
@@ -21,8 +22,9 @@ KEY = "networks"  # of run.json: sha256 -> path; of a command: files
 
 
 def with_absolute_names(pipeline: Any) -> Any:
-    """The configuration of a pipeline with whole paths of networks, models, and folders of pictures."""
-    return with_absolute_models(with_absolute_folders(_changed(pipeline, lambda name: str(user_path(name).absolute()))))
+    """The configuration of a pipeline with whole paths of networks, models and folders of pictures, and gates read."""
+    named = _changed(pipeline, lambda name: str(user_path(name).absolute()))
+    return with_gates_read(with_absolute_models(with_absolute_folders(named)))
 
 
 def without_paths(pipeline: Any) -> Any:

@@ -13,12 +13,12 @@ import numpy as np
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import SegmentationMask
-from fusion_aug.transforms.generative.shown_objects import distances, solid_boxes
+from fusion_aug.transforms.generative.shown_objects import beside, distances, solid_boxes
 
 Array = np.ndarray
 
 EDGES = ((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7))  # of a box
-CANNY = (100, 200)  # thresholds of gradients, as common ControlNets of edges were trained with
+CANNY = (100, 200)  # thresholds of gradients, levels
 
 
 def depth(sample: Sample, name: str, item: int, levels: Array, params: Mapping[str, Any]) -> Array:
@@ -34,12 +34,9 @@ def segmentation(sample: Sample, name: str, item: int, levels: Array, params: Ma
     Raises:
         DataError: the camera has no mask.
     """
-    index, instance = int(sample[name].sample_index[item]), sample[name].instance(name)
-    time = int(sample[name].true_capture_times[item])
     for label, mask in sample.of_type(SegmentationMask).items():
-        mine = [i for i, s in enumerate(mask.sample_index.tolist()) if s == index and bool(mask.present[i])]
-        if mask.instance(label) == instance and mine:
-            nearest = min(mine, key=lambda i: abs(int(mask.true_capture_times[i]) - time))
+        mine = mask.instance(label) == sample[name].instance(name)
+        if mine and (nearest := beside(mask, sample, name, item)) is not None:
             numbers = mask.image(nearest).numpy().reshape(levels.shape[:2])
             out = np.zeros((*numbers.shape, 3), np.uint8)
             for number in np.unique(numbers).tolist():

@@ -70,8 +70,11 @@ class Diffuse(MadePictures):
             raise ConfigError(f"Diffuse.condition: expected one word for each ControlNet, of {', '.join(CONDITIONS)}")
         if type(self.steps) is not int or not 1 <= self.steps <= MOST_STEPS:
             raise ConfigError(f"Diffuse.steps: expected a whole number from 1 to {MOST_STEPS}, got {self.steps!r}")
+        if not isinstance(self.palette, Mapping | None):
+            raise ConfigError(f"Diffuse.palette: expected a mapping of classes to colours, got {self.palette!r}")
         for name, colour in (self.palette or {}).items():
-            if len(tuple(colour)) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in colour):
+            three = isinstance(colour, list | tuple) and len(colour) == 3
+            if not three or not all(type(c) is int and 0 <= c <= 255 for c in colour):
                 raise ConfigError(f"Diffuse.palette: {name}: expected [red, green, blue] from 0 to 255, got {colour!r}")
 
     def drawn(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:

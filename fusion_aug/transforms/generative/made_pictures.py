@@ -20,6 +20,7 @@ from fusion_aug.ops.color import levels_of
 from fusion_aug.ops.random import digest
 from fusion_aug.physics.koschmieder import LEAST_SHARE, fog_between
 from fusion_aug.sample import Sample
+from fusion_aug.sample.some_of_batch import put_back, some_of
 from fusion_aug.streams import Camera
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 from fusion_aug.transforms.distances import SeesDistances
@@ -157,10 +158,13 @@ class MadePictures(PhotometricTransform, SeesDistances, abstract=True):
         """The pictures, and all else in the fog that they show."""
         out = cls.visit(sample, parameters, context)
         fogs = [{k: p["fog"]["params"] for k, p in rows.items() if p.get("fog")} for rows in parameters.per_sample]
-        if not any(fogs):
+        foggy = [i for i, rows in enumerate(fogs) if rows]
+        if not foggy:
             return out
+        part = some_of(sample, foggy)
+        hazy = Fog.apply(part, ParameterRows([fogs[i] for i in foggy]), context)
+        hazy = put_back(sample, foggy, part, hazy) if len(foggy) < len(fogs) else hazy
         shown = {n: s for n, s in out.streams.items() if isinstance(s, Camera)}
-        hazy = Fog.apply(sample, ParameterRows(fogs), context)
         return hazy.with_streams({n: shown.get(n, s) for n, s in hazy.streams.items()})
 
     @classmethod

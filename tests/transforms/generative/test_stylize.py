@@ -14,10 +14,13 @@ from places import DRIVE
 
 import fusion_aug as fa
 from fusion_aug.cli import main
+from fusion_aug.core.parameters import ParameterRows
+from fusion_aug.core.registry import Context
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import networks
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.transforms.generative import made_pictures
+from fusion_aug.transforms.generative.shown_objects import boxes_in
 
 DOT, BOX = np.ones((1, 1)), np.full((5, 5), 1 / 25)
 WITH_DEPTH = 7  # a keyframe of the sample log
@@ -166,3 +169,23 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "_PATHS", {})
     networks._opened.cache_clear()
     made_pictures._MADE.clear()
+
+
+def test_a_batch_is_the_loop_over_its_samples(tmp_path: Path) -> None:
+    """Also where one sample's fog has none beside it in the batch, and boxes are those of the picture's own sample."""
+    log, near = fa.open_log("nuscenes", DRIVE), write_translator(tmp_path / "m.onnx", DOT, ("n", 4, "h", "w"), fog=0.05)
+    pipeline = fa.Stylize(model={"file": str(near), "near": 2.0}, lidar="weather:fog", scope="sample", p=0.5)
+    samples = [log[WITH_DEPTH], log[14]]
+    seed = next(s for s in range(50) if [pipeline(x, seed=s).history[0].applied for x in samples] == [False, True])
+    together = pipeline(fa.collate(samples), seed=seed)
+    for i, sample in enumerate(samples):
+        alone, mine = pipeline(sample, seed=seed), together.take([i])
+        assert mine["LIDAR_TOP"].rows == alone["LIDAR_TOP"].rows
+        assert np.abs(levels(mine) - levels(alone)).max() <= 1
+        batch = fa.collate(samples)
+        assert np.allclose(boxes_in(batch, "CAM_FRONT", i), boxes_in(sample, "CAM_FRONT", 0))
+    stays = {**together.metas[1].history[0].params[""], "fog": None, "strength": 0.0}
+    rows = ParameterRows([{"": stays}, {"": together.metas[1].history[0].params[""]}])
+    mixed = fa.Stylize.apply(fa.collate(samples), rows, Context({}))
+    assert mixed.take([0])["LIDAR_TOP"].rows == samples[0]["LIDAR_TOP"].rows
+    assert mixed.take([1])["LIDAR_TOP"].rows == pipeline(samples[1], seed=seed)["LIDAR_TOP"].rows
